@@ -1,0 +1,43 @@
+"""The trainer's four sockets: a model, a source of batches, an objective and evaluators."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from instruct_jax.core.metrics import Mean
+
+
+class Objective(Protocol):
+    """What is optimised: a frozen value, pure in (model, batch)."""
+
+    def __call__(self, model: Any, batch: Any) -> tuple[Mean, dict[str, Mean]]:
+        """The loss as a total and a weight, and further metrics to log, likewise."""
+
+
+class BatchSource(Protocol):
+    """Where batches come from: a pure function of the step, so that resuming needs no iterator state."""
+
+    def __call__(self, step: int, model: Callable[[], Any]) -> Any:
+        """The batch of `step`: host arrays with this process's rows. `model()` is the live model, built on demand."""
+
+    def describe(self, step: int) -> list[str]:
+        """The provenance of each row of that batch, in words, for error messages."""
+
+
+class ModelSource(Protocol):
+    """How the model comes to be."""
+
+    def build(self, key: Any) -> Any:
+        """A flax.nnx.Module with fresh parameters; each Param carries its logical `axes`."""
+
+    def trainable(self, path: str) -> bool:
+        """Whether the parameter at this path is trained; the others are frozen."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """What a checkpoint's manifest must hold to build the same model again."""
+
+
+class Evaluator(Protocol):
+    """A measurement made during training."""
+
+    def __call__(self, step: int, model: Callable[[], Any]) -> Mapping[str, float]:
+        """Named numbers for the state that has seen exactly `step` batches."""

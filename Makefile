@@ -1,0 +1,42 @@
+# What one does with this project, each a target: `make help`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench clean
+
+VENV ?= .venv
+PYTHON ?=
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  variables: VENV=$(VENV) (environment to use), PYTHON=... (python to make it with; default: the newest of 3.12, 3.11)"
+
+setup: $(INSTALLED) ## make $(VENV) with pinned packages; done once, and again when the pins change
+
+$(INSTALLED): pyproject.toml constraints/py311.txt constraints/py312.txt
+	@set -e; \
+	python=$(or $(PYTHON),$$(launch/find_python.sh)); \
+	version=$$($$python -c 'import sys; print("%d%d" % sys.version_info[:2])'); \
+	test -f constraints/py$$version.txt || { echo "$$python is no python 3.11 or 3.12"; exit 1; }; \
+	echo "setting up $(VENV) with $$python (about 3 minutes)"; \
+	$$python -m venv --clear $(VENV); \
+	$(BIN)/pip install --disable-pip-version-check --quiet -c constraints/py$$version.txt -e '.[dev]'; \
+	touch $@
+
+demo: setup ## data, tokenizer, base model, instruction tuning, evaluation, report: on this machine's CPU
+	VENV=$(VENV) launch/speedrun.sh
+
+test: setup ## the fast tests, on two processes
+	$(BIN)/python -m pytest -n 2 -m "not slow" --timeout 600
+
+lint: setup ## formatting and lint, changing nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+bench: setup ## every script in benchmarks/
+	@set -e; for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python "$$file"; done
+
+clean: ## remove environments, caches and build outputs; runs/ stays
+	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,7 +12,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  variables: VENV=$(VENV) (environment to use), PYTHON=... (python to make it with; default: the newest of 3.12, 3.11)"
 
-setup: $(INSTALLED) ## make $(VENV) with pinned packages; done once, and again when the pins change
+setup: $(INSTALLED) ## make .venv with pinned packages; done once, and again when the pins change
 
 $(INSTALLED): pyproject.toml constraints/py311.txt constraints/py312.txt
 	@set -e; \

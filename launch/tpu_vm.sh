@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # One training run on every worker of a TPU VM slice. Not run here: written from the documentation.
-#   TPU=my-v5p-64 ZONE=us-east5-a launch/tpu_vm.sh --gin_file=gin_configs/recipes/NAME.gin --gin.WORKDIR=gs://bucket/run ...
+#   TPU=my-v5p-64 ZONE=us-east5-a launch/tpu_vm.sh --gin_file=gin_configs/recipes/NAME.gin --gin.WORKDIR=/shared/run ...
+# WORKDIR and DATASET must lie on a file system that every worker mounts at the same place.
 # Copies this checkout to each worker, installs it with the [tpu] extra once, and starts the same command everywhere.
 set -euo pipefail
 : "${TPU:?name of the TPU VM}" "${ZONE:?its zone}"

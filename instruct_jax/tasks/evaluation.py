@@ -1,0 +1,171 @@
+"""What a preparation keeps back for evaluation: records of another split, asked in every wording, as items."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import seqio
+
+from instruct_jax.artifacts.items import Item
+from instruct_jax.errors import InputError
+from instruct_jax.tasks.examples import InstructionExamples, TextExamples, open_examples
+from instruct_jax.tasks.instruct import Instruct, PromptSettings
+from instruct_jax.tasks.mixture import HeldOut, MixtureTask, seeded_generator
+from instruct_jax.tasks.sources import MalformedRow, Records
+from instruct_jax.text.tokenizer import Tokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Which items to write.
+
+    The choice of records depends on nothing but their own content or number and `seed`, so preparations with other seeds,
+    rates or lengths ask the same questions.
+
+    Attributes:
+      split: the split to take records from; never the training split.
+      items_per_template: records asked in each wording of each dataset.
+      text_items: documents of each plain-text task.
+      seed: of the choice of records.
+    """
+
+    split: str = "validation"
+    items_per_template: int = 50
+    text_items: int = 100
+    seed: int = 0
+
+
+def evaluation_items(
+    evaluation: Evaluation,
+    tasks: Sequence[MixtureTask],
+    held_out: HeldOut,
+    prompts: PromptSettings,
+    tokenizer: Tokenizer,
+    malformed: str,
+    scratch: Path,
+) -> tuple[list[Item], list[str]]:
+    """The items of every task that has the split, and the names of those that have no items to give.
+
+    Args:
+      evaluation: what to write.
+      tasks: of the mixture, held-out ones included.
+      held_out: what training never sees.
+      prompts: which templates training uses; the trained datasets' other unreserved templates are not asked.
+      tokenizer: what token ids are checked against.
+      malformed: "error" or "skip".
+      scratch: folder for what has to be kept on disk.
+
+    Raises:
+      InputError: no task has an item to give.
+    """
+    items, without = [], []
+    for one in tasks:
+        found = []
+        if _has_split(one.task, evaluation.split):
+            examples = open_examples(one.task, evaluation.split, tokenizer, evaluation.seed, prompts, scratch)
+            if isinstance(examples, InstructionExamples):
+                found = list(_asked(examples, evaluation, held_out, prompts, malformed))
+            elif isinstance(examples, TextExamples):
+                found = list(_documents(one, examples, evaluation))
+        items += found
+        if not found:
+            without.append(one.task.name)
+    if not items:
+        raise InputError(
+            f"no task of the mixture gives evaluation items from split {evaluation.split!r}; name a split they have, or set "
+            "evaluation = None"
+        )
+    return items, without
+
+
+def _has_split(task: seqio.Task, split: str) -> bool:
+    return "[" in split or split in task.splits
+
+
+def _asked(
+    examples: InstructionExamples, evaluation: Evaluation, held_out: HeldOut, prompts: PromptSettings, malformed: str
+) -> Iterator[Item]:
+    instruct, records = examples.instruct, examples.records
+    split, wordings = _split_and_wordings(instruct, held_out, prompts)
+    for number, index in _chosen(instruct, records, wordings, evaluation):
+        template = instruct.templates[number]
+        try:
+            record = records[index]
+            instance = instruct.instance(record, number)
+        except InputError as error:
+            if malformed == "error":
+                where = "" if isinstance(error, MalformedRow) else f"{records.where(index)}: "
+                raise MalformedRow(f"{where}{error}") from None
+            continue
+        yield Item(
+            id=f"{instruct.dataset}/{template.id}/{index}",
+            source=instruct.source(record, index),
+            cluster=instruct.cluster,
+            dataset=instruct.dataset,
+            template=template.id,
+            split=split or ("held_in_unseen" if template.reserved else "held_in_seen"),
+            messages=tuple((message.role, message.text) for message in instance.conversation().messages[:-1]),
+            target=instance.response,
+            options=instance.options,
+            metrics=instruct.metrics,
+        )
+
+
+def _split_and_wordings(instruct: Instruct, held_out: HeldOut, prompts: PromptSettings) -> tuple[str, list[int]]:
+    everything = list(range(len(instruct.templates)))
+    if instruct.cluster in held_out.clusters:
+        return "held_out_cluster", everything
+    if instruct.dataset in held_out.datasets:
+        return "held_out_dataset", everything
+    trained = set(instruct.trainable(prompts))
+    return "", [number for number in everything if number in trained or instruct.templates[number].reserved]
+
+
+def _chosen(instruct: Instruct, records: Records, wordings: Sequence[int], evaluation: Evaluation) -> Iterator[tuple[int, int]]:
+    """(template, record) pairs: the same sources under every wording, as far as they come in it."""
+    wanted = evaluation.items_per_template
+    if instruct.template_field is None:
+        for index in _sample(records.size, wanted, instruct.dataset, evaluation.seed):
+            yield from ((number, index) for number in wordings)
+        return
+    by_wording: dict[str, list[tuple[str, int]]] = {instruct.templates[number].id: [] for number in wordings}
+    for index in range(records.size or 0):
+        record = records[index]
+        name = record.get(instruct.template_field)
+        if name in by_wording:
+            by_wording[name].append((_rank(instruct.source(record, index), evaluation.seed), index))
+    for number in wordings:
+        found = sorted(by_wording[instruct.templates[number].id])[:wanted]
+        yield from ((number, index) for _, index in found)
+
+
+def _documents(one: MixtureTask, examples: TextExamples, evaluation: Evaluation) -> Iterator[Item]:
+    for index in _sample(examples.records.size, evaluation.text_items, one.dataset, evaluation.seed):
+        example = examples.example(index, 0)
+        if not example.document:
+            return  # turns without templates: there is no telling how their answers are to be scored
+        (message,) = example.content.messages
+        name = f"{one.dataset}:{index}"
+        yield Item(
+            id=name,
+            source=name,
+            cluster=one.cluster,
+            dataset=one.dataset,
+            template="",
+            split="plain_text",
+            messages=((message.role, message.text),),
+            target="",
+            options=None,
+            metrics=("loss",),
+        )
+
+
+def _sample(size: int | None, wanted: int, dataset: str, seed: int) -> list[int]:
+    if size is None:
+        return list(range(wanted))
+    return seeded_generator(seed, f"items\0{dataset}").permutation(size)[:wanted].tolist()
+
+
+def _rank(name: str, seed: int) -> str:
+    return hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).hexdigest()

@@ -1,0 +1,172 @@
+"""A task's examples by index, ready to render, whatever kind of SeqIO task it is."""
+
+import abc
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import seqio
+
+from instruct_jax.errors import InputError
+from instruct_jax.tasks.instruct import Instruct, PromptSettings
+from instruct_jax.tasks.materialise import spill
+from instruct_jax.tasks.sources import MalformedRow, Records, RecordSource
+from instruct_jax.tasks.vocabulary import check_vocabulary
+from instruct_jax.text.chat import Conversation, Message, Rendered
+from instruct_jax.text.tokenizer import Tokenizer
+
+NO_TEMPLATE = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One example on its way to the renderer.
+
+    Attributes:
+      content: turns or a document in words, or a task's own token ids.
+      template: index of its wording; NO_TEMPLATE where there is none.
+      document: whether it is a plain document.
+    """
+
+    content: Conversation | Rendered
+    template: int
+    document: bool
+
+
+class Examples(abc.ABC):
+    """The examples of one split of one task.
+
+    Attributes:
+      records: what they are made from.
+    """
+
+    records: Records
+
+    @abc.abstractmethod
+    def example(self, index: int, epoch: int) -> Example:
+        """The example made from record `index` when it is used for the `epoch`-th time, counted from 0.
+
+        Raises:
+          MalformedRow: the record cannot be used.
+        """
+
+
+def instruct_of(task: seqio.Task) -> Instruct | None:
+    """The task's Instruct, or None for a plain SeqIO task.
+
+    Raises:
+      InputError: Instruct is there, and not last.
+    """
+    places = [place for place, step in enumerate(task.preprocessors) if isinstance(step, Instruct)]
+    if not places:
+        return None
+    if places != [len(task.preprocessors) - 1]:
+        raise InputError(f"task {task.name}: Instruct must be the last preprocessor and the only one of its kind")
+    return task.preprocessors[-1]
+
+
+def open_examples(
+    task: seqio.Task, split: str, tokenizer: Tokenizer, seed: int, prompts: PromptSettings, scratch: Path
+) -> Examples:
+    """A task's examples, read by index where its source can, else put through its preprocessors once and kept on disk.
+
+    Args:
+      task: any SeqIO task.
+      split: the split to read.
+      tokenizer: what token ids are checked against.
+      seed: decides templates, and the preprocessors' random choices.
+      prompts: how prompts are made.
+      scratch: folder for what has to be kept on disk.
+    """
+    instruct = instruct_of(task)
+    if "[" not in split and split not in task.splits:
+        raise InputError(f"task {task.name} has no split {split!r}; it has: {', '.join(task.splits)}")
+    steps = list(task.preprocessors if instruct is None else task.preprocessors[:-1])
+    if isinstance(task.source, RecordSource) and not steps:
+        records = task.source.records(split)
+    else:
+        records = spill(task, steps, split, seed, scratch / f"{task.name}-{split}.jsonl".replace(":", "_"))
+    if records.size == 0:
+        raise InputError(f"task {task.name} has no examples in split {split!r}; check its source and its filters")
+    if instruct is not None:
+        return InstructionExamples(records, instruct, seed, prompts)
+    first = records[0]
+    if "targets" not in first and "text" not in first:
+        raise InputError(
+            f"task {task.name} ({records.where(0)}) gives {', '.join(sorted(first))}; expected 'targets' with or without "
+            "'inputs', or 'text' (or make it an instruction task: put Instruct last among its preprocessors)"
+        )
+    if isinstance(first.get("targets", first.get("text")), str):
+        return TextExamples(records)
+    check_vocabulary(task, tokenizer)
+    return TokenExamples(records, tokenizer.vocab_size)
+
+
+class InstructionExamples(Examples):
+    """Records in the words of templates."""
+
+    def __init__(self, records: Records, instruct: Instruct, seed: int, prompts: PromptSettings):
+        self.records, self.instruct, self._seed = records, instruct, seed
+        self._among = instruct.trainable(prompts)
+        if not self._among:
+            raise InputError(f"dataset {instruct.dataset!r}: every template is reserved, so none is left to train on")
+
+    def example(self, index: int, epoch: int) -> Example:
+        record = self.records[index]
+        try:
+            template = self.instruct.wording(record, seed=self._seed, epoch=epoch, among=self._among)
+            return Example(self.instruct.instance(record, template).conversation(), template, document=False)
+        except MalformedRow:
+            raise
+        except InputError as error:
+            raise MalformedRow(f"{self.records.where(index)}: {error}") from None
+
+
+class TextExamples(Examples):
+    """String `inputs` and `targets` as two turns; `targets` or `text` alone as a plain document."""
+
+    def __init__(self, records: Records):
+        self.records = records
+
+    def example(self, index: int, epoch: int) -> Example:
+        del epoch
+        record = self.records[index]
+        texts = {name: record[name] for name in ("inputs", "targets", "text") if name in record}
+        for name, text in texts.items():
+            if not isinstance(text, str):
+                raise MalformedRow(
+                    f"{self.records.where(index)}: {name} is {type(text).__name__}; expected text as in the first row"
+                )
+        if "inputs" in texts and "targets" in texts:
+            turns = (Message("user", texts["inputs"]), Message("assistant", texts["targets"]))
+            return Example(Conversation(turns), NO_TEMPLATE, document=False)
+        if "targets" not in texts and "text" not in texts:
+            raise MalformedRow(f"{self.records.where(index)}: neither 'targets' nor 'text' is there; it has: {', '.join(record)}")
+        document = Conversation((Message("text", texts.get("targets", texts.get("text", ""))),))
+        return Example(document, NO_TEMPLATE, document=True)
+
+
+class TokenExamples(Examples):
+    """A SeqIO task's own token ids, kept as they are: no loss on `inputs`, loss on every token of `targets`."""
+
+    def __init__(self, records: Records, vocab_size: int):
+        self.records, self._vocab_size = records, vocab_size
+
+    def example(self, index: int, epoch: int) -> Example:
+        del epoch
+        record = self.records[index]
+        inputs = self._ids(record.get("inputs", []), "inputs", index)
+        targets = self._ids(record["targets"], "targets", index)
+        weights = np.repeat(np.array([0.0, 1.0], np.float32), [inputs.size, targets.size])
+        trimmable = ((0, inputs.size),) if inputs.size else ()
+        return Example(Rendered(np.concatenate([inputs, targets]), weights, trimmable), NO_TEMPLATE, document=not inputs.size)
+
+    def _ids(self, values: Any, name: str, index: int) -> np.ndarray:
+        ids = np.asarray(values, np.int64)
+        if ids.ndim != 1 or (ids.size and not 0 <= ids.min() <= ids.max() < self._vocab_size):
+            raise MalformedRow(
+                f"{self.records.where(index)}: {name} must be ids from 0 to {self._vocab_size - 1} in one row; "
+                f"got shape {ids.shape}" + (f", {ids.min()} to {ids.max()}" if ids.size else "")
+            )
+        return ids.astype(np.int32)

@@ -1,0 +1,180 @@
+"""Which examples of which tasks, in which order: a mixture's rates as exact counts, and one seeded order by index."""
+
+import dataclasses
+import difflib
+import hashlib
+import importlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import seqio
+
+from instruct_jax.errors import InputError
+from instruct_jax.tasks.examples import instruct_of
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldOut:
+    """What training never sees: whole clusters, and single datasets of the others."""
+
+    clusters: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+
+    def covers(self, cluster: str, dataset: str) -> bool:
+        """Whether a task is kept out of training."""
+        return cluster in self.clusters or dataset in self.datasets
+
+
+NOTHING_HELD_OUT = HeldOut()
+
+
+@dataclasses.dataclass(frozen=True)
+class MixtureTask:
+    """A task of the mixture.
+
+    Attributes:
+      task: the SeqIO task.
+      cluster, dataset: from its Instruct; "" and the task's name where it has none.
+      rate: as the mixture gives it; 0 for a held-out task.
+      held_out: whether it is kept out of training.
+    """
+
+    task: seqio.Task
+    cluster: str
+    dataset: str
+    rate: float
+    held_out: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """One place in the mixture: record `index` of the task with this number, used for the `epoch`-th time."""
+
+    task: int
+    index: int
+    epoch: int
+
+
+def import_modules(modules: Sequence[str]) -> None:
+    """Import the modules that register tasks.
+
+    Raises:
+      InputError: there is no such module.
+    """
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"cannot import {module!r} ({error}); name an installed module, or one in the current folder or on PYTHONPATH"
+            ) from None
+
+
+def mixture_tasks(name: str, held_out: HeldOut) -> list[MixtureTask]:
+    """The tasks of a registered mixture (or one registered task), in order of name, with their rates.
+
+    Raises:
+      InputError: nothing of that name is registered, a rate is negative or fails, or `held_out` names what is not there.
+    """
+    known = [*seqio.MixtureRegistry.names(), *seqio.TaskRegistry.names()]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else "import the module that registers it (argument `modules`)"
+        raise InputError(f"no mixture or task named {name!r} is registered; {hint}")
+    provider = seqio.get_mixture_or_task(name)
+    out = []
+    for task in provider.tasks if isinstance(provider, seqio.Mixture) else [provider]:
+        instruct = instruct_of(task)
+        cluster, dataset = (instruct.cluster, instruct.dataset) if instruct else ("", task.name)
+        excluded = held_out.covers(cluster, dataset)
+        rate = 0.0 if excluded else _rate(provider, task)
+        out.append(MixtureTask(task, cluster, dataset, rate, excluded))
+    _check_named("cluster", held_out.clusters, {one.cluster for one in out})
+    _check_named("dataset", held_out.datasets, {one.dataset for one in out})
+    if not any(one.rate for one in out):
+        raise InputError(f"mixture {name!r} has nothing left to train on: every task is held out or has rate 0")
+    return out
+
+
+def largest_remainder(rates: Sequence[float], total: int) -> list[int]:
+    """Whole numbers that sum to `total` and are each within 1 of their exact share.
+
+    >>> largest_remainder([1, 1, 1], 100)
+    [34, 33, 33]
+    >>> largest_remainder([0.7, 0.0, 0.2], 10)
+    [8, 0, 2]
+    """
+    exact = np.array(rates, np.float64) / np.sum(rates) * total
+    counts = np.floor(exact).astype(np.int64)
+    order = np.argsort(-(exact - counts), kind="stable")
+    counts[order[: total - int(counts.sum())]] += 1
+    return counts.tolist()
+
+
+def draws(names: Sequence[str], sizes: Sequence[int | None], counts: Sequence[int], seed: int) -> Iterator[Draw]:
+    """The whole mixture in its training order.
+
+    A task with more records than its share gives a random sample of them; one with fewer goes round again, each time in a
+    new order. Orders depend on the seed and the task's name, so tasks of one size differ. A source without end gives a
+    block of consecutive indices that the seed places.
+
+    Args:
+      names: of the tasks.
+      sizes: their records; None for no end.
+      counts: how many examples each gives.
+      seed: of everything.
+
+    Yields:
+      `sum(counts)` places; memory holds two bytes for each, and one permutation of the tasks in use.
+    """
+    labels = np.repeat(np.arange(len(counts), dtype=np.uint16), counts)
+    seeded_generator(seed, "order").shuffle(labels)
+    indices = [_indices(name, size, seed) for name, size in zip(names, sizes, strict=True)]
+    for task in labels.tolist():
+        index, epoch = next(indices[task])
+        yield Draw(task, index, epoch)
+
+
+def _indices(name: str, size: int | None, seed: int) -> Iterator[tuple[int, int]]:
+    if size is None:
+        start = int(seeded_generator(seed, f"start\0{name}").integers(1 << 40))
+        while True:
+            yield start, 0
+            start += 1
+    epoch = 0
+    while True:
+        order = seeded_generator(seed, f"epoch {epoch}\0{name}").permutation(size)
+        for at in range(0, size, 4_096):
+            yield from ((index, epoch) for index in order[at : at + 4_096].tolist())
+        epoch += 1
+
+
+def seeded_generator(seed: int, purpose: str) -> np.random.Generator:
+    """Random numbers that depend on a seed and on what they are for."""
+    digest = hashlib.blake2b(f"{seed}\0{purpose}".encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
+
+
+def _rate(provider: seqio.Mixture | seqio.Task, task: seqio.Task) -> float:
+    if isinstance(provider, seqio.Task):
+        return 1.0
+    try:
+        rate = float(provider.get_rate(task))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the rate of task {task.name} in mixture {provider.name} cannot be computed ({error}); give a number, or a source "
+            "that knows its size"
+        ) from error
+    if not 0 <= rate < float("inf"):
+        raise InputError(f"the rate of task {task.name} in mixture {provider.name} is {rate}; expected a number from 0 up")
+    return rate
+
+
+def _check_named(kind: str, named: Sequence[str], there: set[str]) -> None:
+    for name in named:
+        if name not in there:
+            near = difflib.get_close_matches(name, there, 1)
+            raise InputError(
+                f"held_out names the {kind} {name!r}, which the mixture lacks; "
+                + (f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(sorted(filter(None, there)))}")
+            )

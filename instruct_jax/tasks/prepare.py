@@ -1,0 +1,107 @@
+"""prepare: a mixture of SeqIO tasks becomes a dataset folder of packed rows (a program)."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from instruct_jax.artifacts.dataset import DatasetWriter
+from instruct_jax.artifacts.items import write_items
+from instruct_jax.artifacts.manifest import versions
+from instruct_jax.tasks.counts import print_table
+from instruct_jax.tasks.evaluation import Evaluation, evaluation_items
+from instruct_jax.tasks.instruct import ZERO_SHOT, PromptSettings
+from instruct_jax.tasks.mixture import NOTHING_HELD_OUT, HeldOut, import_modules, mixture_tasks
+from instruct_jax.tasks.preparation import Preparation, is_finished
+from instruct_jax.tasks.progress import say
+from instruct_jax.tasks.rows import write_rows
+from instruct_jax.text.chat import ChatTemplate
+from instruct_jax.text.tokenizer import load_tokenizer
+
+
+def prepare(
+    workdir: str,
+    mixture: str,
+    tokenizer: str,
+    chat_template: ChatTemplate,
+    length: int,
+    seed: int,
+    examples: int | None = None,
+    modules: Sequence[str] = (),
+    split: str = "train",
+    overflow: str = "trim_prompt",
+    malformed: str = "error",
+    held_out: HeldOut = NOTHING_HELD_OUT,
+    evaluation: Evaluation | None = None,
+    prompts: PromptSettings = ZERO_SHOT,
+    config: str = "",
+) -> None:
+    """Write the dataset of a mixture: rows of `length` tokens, evaluation items, tokenizer and manifest.
+
+    A finished dataset made from the same is used again; what an interrupted attempt left is made anew. The same arguments
+    and sources give the same bytes.
+
+    Args:
+      workdir: the dataset's folder.
+      mixture: name of a registered SeqIO mixture or task.
+      tokenizer: what `load_tokenizer` reads.
+      chat_template: how turns are written.
+      length: T, tokens a row.
+      seed: decides which examples, their order and their wordings.
+      examples: how many examples in all; None for the sum of the tasks' sizes.
+      modules: imported first; they register tasks.
+      split: the split to train on.
+      overflow: what to do with texts longer than a row; see `instruct_jax.text.overflow.fit`.
+      malformed: "error" stops at a record that cannot be used, "skip" passes it over and counts it.
+      held_out: clusters and datasets that training never sees.
+      evaluation: which items to keep back for evaluation; None for none.
+      prompts: how prompts are made.
+      config: the configuration text, for the manifest.
+
+    Raises:
+      InputError: bad arguments or records, or something else lies in `workdir`.
+    """
+    console, start, folder = Console(), time.monotonic(), Path(workdir)
+    import_modules(modules)
+    job = Preparation(
+        mixture=mixture,
+        tokenizer=load_tokenizer(tokenizer),
+        chat_template=chat_template,
+        length=length,
+        seed=seed,
+        examples=examples,
+        split=split,
+        overflow=overflow,
+        malformed=malformed,
+        held_out=held_out,
+        evaluation=evaluation,
+        prompts=prompts,
+    )
+    tasks = mixture_tasks(mixture, held_out)
+    description = job.description(tasks)
+    if is_finished(folder, description):
+        say(console, f"{folder} is finished and was made from the same; it stays as it is")
+        return
+    writer = DatasetWriter(folder)
+    scratch = writer.folder / "scratch"
+    rows = write_rows(job, tasks, writer, scratch, console)
+    manifest = {**description, "config": config, "versions": versions(*_PACKAGES), **rows}
+    if evaluation is not None:
+        items, without = evaluation_items(evaluation, tasks, held_out, prompts, job.tokenizer, malformed, scratch)
+        manifest["items"] = write_items(writer.folder, items)
+        say(console, f"{manifest['items']:,} evaluation items" + (f"; none from {', '.join(without)}" if without else ""))
+    job.tokenizer.save(writer.folder / "tokenizer")
+    shutil.rmtree(scratch, ignore_errors=True)
+    writer.finish(manifest)
+    print_table(manifest["tasks"], console)
+    tokens, seconds = manifest["tokens"], time.monotonic() - start
+    say(
+        console,
+        f"{folder}: rows of {length} tokens, density {manifest['density']:.4f}; {tokens:,} tokens, of which "
+        f"{manifest['supervised']:,} supervised, in {seconds:.1f} s ({tokens / seconds:,.0f} tokens/s)",
+    )
+
+
+_PACKAGES = ("instruct-jax", "array-record", "numpy", "sentencepiece", "seqio", "tensorflow", "tokenizers")

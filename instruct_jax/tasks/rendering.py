@@ -1,0 +1,90 @@
+"""Places in the mixture to segments of tokens: read, render in batches, fit to the row, count."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from instruct_jax.data.packing import Segment
+from instruct_jax.errors import InputError
+from instruct_jax.tasks.counts import TaskCounts
+from instruct_jax.tasks.examples import Example, Examples
+from instruct_jax.tasks.mixture import Draw
+from instruct_jax.tasks.sources import MalformedRow
+from instruct_jax.text.chat import ChatTemplate, Conversation, Rendered, render_batch
+from instruct_jax.text.overflow import fit
+from instruct_jax.text.tokenizer import Tokenizer
+
+_TOGETHER = 1_024
+
+
+def segments(
+    draws: Iterable[Draw],
+    examples: Mapping[int, Examples],
+    counts: Sequence[TaskCounts],
+    tokenizer: Tokenizer,
+    template: ChatTemplate,
+    length: int,
+    overflow: str,
+    malformed: str,
+) -> Iterator[Segment]:
+    """Every example of the mixture as segments of at most `length` tokens, in order.
+
+    The first token of a segment has no loss: nothing stands before it to predict it from.
+
+    Args:
+      draws: the places in order; `task` indexes `examples` and `counts`.
+      examples: by task.
+      counts: by task; added to.
+      tokenizer, template: what the text is rendered with.
+      length: T.
+      overflow: one of `instruct_jax.text.overflow.POLICIES`.
+      malformed: "error" or "skip".
+
+    Raises:
+      InputError: a malformed record, or a text that is too long, where the policy is to stop.
+    """
+    draws = iter(draws)
+    while chunk := list(itertools.islice(draws, _TOGETHER)):
+        read = list(_read(chunk, examples, counts, malformed))
+        words = [example.content for _, example in read if isinstance(example.content, Conversation)]
+        in_words = iter(render_batch(words, tokenizer, template))
+        for draw, example in read:
+            rendered = next(in_words) if isinstance(example.content, Conversation) else example.content
+            try:
+                fitted = fit(rendered, length, overflow, example.document)
+            except OverflowError as error:
+                where = examples[draw.task].records.where(draw.index)
+                raise InputError(f"{where}: {error}; use longer rows, or another overflow policy") from None
+            yield from _count(draw, example, fitted.pieces, fitted.outcome, counts[draw.task])
+
+
+def _read(
+    chunk: Sequence[Draw], examples: Mapping[int, Examples], counts: Sequence[TaskCounts], malformed: str
+) -> Iterator[tuple[Draw, Example]]:
+    for draw in chunk:
+        try:
+            yield draw, examples[draw.task].example(draw.index, draw.epoch)
+        except MalformedRow:
+            if malformed == "error":
+                raise
+            counts[draw.task].skipped += 1
+
+
+def _count(draw: Draw, example: Example, pieces: Sequence[Rendered], outcome: str, counts: TaskCounts) -> Iterator[Segment]:
+    counts.trimmed += outcome == "trimmed"
+    counts.split += outcome == "split"
+    counts.dropped += outcome == "dropped"
+    used = False
+    for piece in pieces:
+        weights = np.array(piece.weights, np.float32)
+        weights[:1] = 0.0
+        supervised = int(np.count_nonzero(weights))
+        if not supervised:
+            counts.unsupervised += 1
+            continue
+        used = True
+        counts.tokens += piece.tokens.size
+        counts.supervised += supervised
+        yield Segment(piece.tokens, weights, (draw.task, example.template, draw.index, draw.epoch))
+    counts.examples += used

@@ -1,0 +1,93 @@
+"""The training rows of a preparation: draw by rate, render, pack, write, and tell what came of each task."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from instruct_jax.artifacts.dataset import DatasetWriter
+from instruct_jax.data.packing import pack
+from instruct_jax.errors import InputError
+from instruct_jax.tasks.counts import TaskCounts
+from instruct_jax.tasks.examples import Examples, instruct_of, open_examples
+from instruct_jax.tasks.mixture import MixtureTask, draws, largest_remainder
+from instruct_jax.tasks.preparation import Preparation
+from instruct_jax.tasks.progress import progress, say
+from instruct_jax.tasks.rendering import segments
+
+
+def write_rows(
+    job: Preparation, tasks: Sequence[MixtureTask], writer: DatasetWriter, scratch: Path, console: Console
+) -> dict[str, Any]:
+    """Write every training row of a preparation.
+
+    Args:
+      job: what to make.
+      tasks: of the mixture, held-out ones included.
+      writer: takes the rows.
+      scratch: folder for what has to be kept on disk meanwhile.
+      console: hears how far it is.
+
+    Returns:
+      What the manifest tells of the rows: density, tokens, supervised tokens, and the table of tasks.
+    """
+    start = time.monotonic()
+    opened = {
+        place: open_examples(one.task, job.split, job.tokenizer, job.seed, job.prompts, scratch)
+        for place, one in enumerate(tasks)
+        if one.rate > 0
+    }
+    sizes = [opened[place].records.size if place in opened else 0 for place in range(len(tasks))]
+    total = _total(tasks, sizes) if job.examples is None else job.examples
+    shares = largest_remainder([one.rate for one in tasks], total)
+    counts = [TaskCounts(asked=share) for share in shares]
+    order = draws([one.task.name for one in tasks], sizes, shares, job.seed)
+    stream = segments(order, opened, counts, job.tokenizer, job.chat_template, job.length, job.overflow, job.malformed)
+    rows = 0
+    with progress(console, "examples", total) as show:
+        for row in pack(stream, job.length):
+            writer.write(row)
+            if not rows:
+                say(console, f"first row {time.monotonic() - start:.1f} s after the tasks were known")
+            rows += 1
+            if rows % 64 == 0:
+                show(sum(one.examples for one in counts))
+    if not rows:
+        raise InputError(
+            f"mixture {job.mixture!r}: no example leaves a token to train within {job.length} tokens; prepare longer rows"
+        )
+    tokens = sum(one.tokens for one in counts)
+    return {
+        "density": tokens / (rows * job.length),
+        "tokens": tokens,
+        "supervised": sum(one.supervised for one in counts),
+        "tasks": [_entry(one, counts[place], sizes[place], opened.get(place)) for place, one in enumerate(tasks)],
+    }
+
+
+def _total(tasks: Sequence[MixtureTask], sizes: Sequence[int | None]) -> int:
+    endless = [one.task.name for one, size in zip(tasks, sizes, strict=True) if size is None]
+    if endless:
+        raise InputError(f"task {endless[0]} has no end, so `examples` must say how many examples to prepare in all")
+    return sum(size for size in sizes if size is not None)
+
+
+def _entry(one: MixtureTask, counts: TaskCounts, size: int | None, examples: Examples | None) -> dict[str, Any]:
+    """A task's line in the manifest."""
+    instruct = instruct_of(one.task)
+    return {
+        "name": one.task.name,
+        "cluster": one.cluster,
+        "dataset": one.dataset,
+        "kind": "" if examples is None else type(examples).__name__.removesuffix("Examples").lower(),
+        "templates": [template.id for template in instruct.templates] if instruct else [],
+        "reserved_templates": [template.id for template in instruct.templates if template.reserved] if instruct else [],
+        "templates_fingerprint": instruct.fingerprint() if instruct else "",
+        "held_out": one.held_out,
+        "rate": one.rate,
+        "size": size,
+        "epochs": counts.asked / size if size else 0.0,
+        **vars(counts),
+    }

@@ -1,0 +1,281 @@
+"""Where records come from: SeqIO data sources that can also be read by index."""
+
+import abc
+import glob
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import seqio
+import tensorflow as tf
+
+from instruct_jax.errors import InputError
+from instruct_jax.tasks.identity import function_identity
+
+
+class MalformedRow(InputError):
+    """One record that cannot be used; `prepare` stops at it or, told so, skips and counts it."""
+
+
+class Records(abc.ABC):
+    """The records of one split, by index.
+
+    Attributes:
+      size: how many there are; None for a source without end.
+    """
+
+    size: int | None
+
+    @abc.abstractmethod
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """The fields of one record.
+
+        Raises:
+          MalformedRow: it cannot be read; the message begins with `where(index)`.
+        """
+
+    @abc.abstractmethod
+    def where(self, index: int) -> str:
+        """Where a record lies, in words: "file:line" where there are files."""
+
+
+class RecordSource(seqio.DataSource):
+    """A SeqIO source whose records are also reachable by index, so that `prepare` needs no tf.data graph for it."""
+
+    def __init__(self, splits: Sequence[str]):
+        super().__init__(splits=splits)
+        self._opened: dict[str, Records] = {}
+
+    @abc.abstractmethod
+    def read(self, split: str) -> Records:
+        """Open a split."""
+
+    @abc.abstractmethod
+    def identity(self, split: str) -> Any:
+        """What decides the records of a split, as JSON can hold it."""
+
+    def records(self, split: str) -> Records:
+        """The records of a split, opened once."""
+        if split not in self._opened:
+            self._opened[split] = self.read(split)
+        return self._opened[split]
+
+    @property
+    def supports_arbitrary_sharding(self) -> bool:
+        return False
+
+    def list_shards(self, split: str) -> Sequence[str]:
+        return [split]
+
+    def num_input_examples(self, split: str) -> int | None:
+        return self.records(split).size
+
+    def get_dataset(
+        self, split="train", shuffle=True, seed=None, shard_info=None, *, sequence_length=None, use_cached=False, num_epochs=1
+    ) -> tf.data.Dataset:
+        """The split as tf.data, in order: SeqIO shuffles after its preprocessors."""
+        del shuffle, seed, shard_info, sequence_length, use_cached, num_epochs
+        records = self.records(split)
+        if records.size == 0:
+            raise InputError(f"split {split!r} of {self} has no records")
+        signature = {name: _spec(name, value, records.where(0)) for name, value in records[0].items()}
+
+        def rows():
+            index = 0
+            while records.size is None or index < records.size:
+                yield records[index]
+                index += 1
+
+        return tf.data.Dataset.from_generator(rows, output_signature=signature)
+
+
+class JsonLines(RecordSource):
+    """Files of JSON objects: a line each (.jsonl), or one array of them (.json).
+
+    Files of lines are indexed once and read at need, so memory holds an offset a line; an array is held whole. Empty lines
+    are passed over.
+
+    Args:
+      files: for each split, a file, a glob, or several of them; matches are sorted.
+    """
+
+    def __init__(self, files: Mapping[str, str | Sequence[str]]):
+        super().__init__(splits=tuple(files))
+        self._files = {split: [one] if isinstance(one, str | Path) else list(one) for split, one in files.items()}
+
+    def __repr__(self) -> str:
+        return f"JsonLines({self._files})"
+
+    def read(self, split: str) -> "JsonRecords":
+        if split not in self._files:
+            raise InputError(f"{self} has no split {split!r}; it has: {', '.join(self._files)}")
+        return JsonRecords(matches(self._files[split]))
+
+    def identity(self, split: str) -> Any:
+        return self.records(split).identity()
+
+
+class JsonRecords(Records):
+    """The objects of JSON files, in order of file and line."""
+
+    def __init__(self, files: Sequence[Path]):
+        self._files = [_array_file(file) if file.suffix == ".json" else _LineFile(file) for file in files]
+        self._ends = np.cumsum([0] + [file.size for file in self._files])
+        self.size = int(self._ends[-1])
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        file, row = self._locate(index)
+        fields = file.fields(row)
+        if not isinstance(fields, dict):
+            raise MalformedRow(
+                f"{file.where(row)}: expected a JSON object with fields, got {type(fields).__name__}; mend the row"
+            )
+        return fields
+
+    def where(self, index: int) -> str:
+        file, row = self._locate(index)
+        return file.where(row)
+
+    def file_sizes(self) -> list[int]:
+        """How many records each file holds."""
+        return [file.size for file in self._files]
+
+    def identity(self) -> Any:
+        """Name, records and checksum of each file."""
+        return [[file.path.name, file.size, file.sha256] for file in self._files]
+
+    def _locate(self, index: int) -> "tuple[_LineFile | _ArrayFile, int]":
+        if not 0 <= index < self.size:
+            raise IndexError(index)
+        number = int(np.searchsorted(self._ends, index, side="right")) - 1
+        return self._files[number], index - int(self._ends[number])
+
+
+class Generated(RecordSource):
+    """Records made by a function of their index: as many as asked for.
+
+    Args:
+      record: (index, split) -> fields; pure. Splits must not share content.
+      size: how many there are in each split; None for no end.
+      splits: names of the splits.
+      version: says when the records change, for functions that read more than their own code.
+    """
+
+    def __init__(
+        self,
+        record: Callable[[int, str], Mapping[str, Any]],
+        size: int | None = None,
+        splits: Sequence[str] = ("train", "validation", "test"),
+        version: str = "",
+    ):
+        super().__init__(splits=splits)
+        self._record, self._size, self._version = record, size, version
+
+    def __repr__(self) -> str:
+        return f"Generated({getattr(self._record, '__qualname__', self._record)})"
+
+    def read(self, split: str) -> "GeneratedRecords":
+        return GeneratedRecords(self._record, self._size, split)
+
+    def identity(self, split: str) -> Any:
+        return [function_identity(self._record), self._size, split, self._version]
+
+
+class GeneratedRecords(Records):
+    """What a function gives for each index of one split."""
+
+    def __init__(self, record: Callable[[int, str], Mapping[str, Any]], size: int | None, split: str):
+        self._record, self.size, self._split = record, size, split
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return dict(self._record(index, self._split))
+
+    def where(self, index: int) -> str:
+        return f"generated record {index} of split {self._split!r}"
+
+
+def matches(patterns: Sequence[str | Path]) -> list[Path]:
+    """The files that these paths and globs name, each pattern's sorted.
+
+    Raises:
+      InputError: one of them matches nothing.
+    """
+    files = []
+    for pattern in patterns:
+        found = sorted(glob.glob(str(pattern), recursive=True))
+        if not found:
+            raise InputError(f"no file matches {pattern}; check the path")
+        files += [Path(one) for one in found]
+    return files
+
+
+class _LineFile:
+    """One .jsonl file: the offset of each line that is not empty, its number, and the file's checksum."""
+
+    def __init__(self, path: Path):
+        digest, offset, starts, numbers = hashlib.sha256(), 0, [], []
+        with open(path, "rb") as stream:
+            for number, line in enumerate(stream, 1):
+                digest.update(line)
+                if not line.isspace():
+                    starts.append(offset)
+                    numbers.append(number)
+                offset += len(line)
+        self.path, self.sha256, self.size = path, digest.hexdigest(), len(starts)
+        self._starts, self._numbers = np.array(starts, np.int64), np.array(numbers, np.int32)
+
+    def where(self, row: int) -> str:
+        return f"{self.path}:{self._numbers[row]}"
+
+    def fields(self, row: int) -> Any:
+        with open(self.path, "rb") as stream:
+            stream.seek(int(self._starts[row]))
+            line = stream.readline()
+        try:
+            fields = json.loads(line)
+            if b"\\ud" in line:  # half of a surrogate pair is legal JSON and no text
+                json.dumps(fields, ensure_ascii=False).encode()
+        except (json.JSONDecodeError, UnicodeError) as error:
+            raise MalformedRow(f"{self.where(row)}: not valid JSON ({error}); mend the row, or skip malformed rows") from None
+        return fields
+
+
+class _ArrayFile:
+    """One .json file that holds an array."""
+
+    def __init__(self, path: Path, rows: list[Any], sha256: str):
+        self.path, self.sha256, self.size, self._rows = path, sha256, len(rows), rows
+
+    def where(self, row: int) -> str:
+        return f"{self.path} element {row}"
+
+    def fields(self, row: int) -> Any:
+        return self._rows[row]
+
+
+def _array_file(path: Path) -> _ArrayFile:
+    content = path.read_bytes()
+    try:
+        rows = json.loads(content)
+    except (json.JSONDecodeError, UnicodeError) as error:
+        raise InputError(
+            f"{path} is not valid JSON ({error}); mend the file, or name it .jsonl if it has an object a line"
+        ) from None
+    if not isinstance(rows, list):
+        raise InputError(f"{path} holds a {type(rows).__name__}; expected an array of objects (a .jsonl file has one a line)")
+    return _ArrayFile(path, rows, hashlib.sha256(content).hexdigest())
+
+
+def _spec(name: str, value: Any, where: str) -> tf.TensorSpec:
+    listed = isinstance(value, list | tuple)
+    first = (value[0] if value else "") if listed else value
+    for kind, dtype in ((bool, tf.bool), (str, tf.string), (int, tf.int64), (float, tf.float64)):
+        if isinstance(first, kind):
+            return tf.TensorSpec((None,) if listed else (), dtype)
+    raise InputError(
+        f"{where}: field {name!r} is {type(first).__name__}, which tf.data cannot hold; "
+        "expected text, numbers or lists of them (prepare reads it if Instruct is the only preprocessor)"
+    )

@@ -1,0 +1,132 @@
+"""train_tokenizer: a SentencePiece model learned from the texts of a mixture (a program)."""
+
+import io
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import sentencepiece
+from rich.console import Console
+
+from instruct_jax.artifacts.manifest import fresh_partial, versions, write_manifest
+from instruct_jax.errors import InputError
+from instruct_jax.tasks.examples import open_examples
+from instruct_jax.tasks.instruct import ZERO_SHOT
+from instruct_jax.tasks.mixture import NOTHING_HELD_OUT, HeldOut, draws, import_modules, largest_remainder, mixture_tasks
+from instruct_jax.text.chat import Conversation
+from instruct_jax.text.tokenizer import ByteTokenizer, SentencePieceTokenizer
+
+MODEL_TYPES = ("bpe", "unigram")
+
+
+def train_tokenizer(
+    workdir: str,
+    mixture: str,
+    vocab_size: int,
+    seed: int,
+    sentences: int,
+    modules: Sequence[str] = (),
+    model_type: str = "bpe",
+    byte_fallback: bool = True,
+    split: str = "train",
+    held_out: HeldOut = NOTHING_HELD_OUT,
+    config: str = "",
+) -> None:
+    """Learn a vocabulary from examples of a mixture; write `tokenizer.model` and a manifest.
+
+    Ids 0, 1, 2 are unknown, begin and end of text; digits stand alone; spaces and line breaks are kept as they are. The
+    same arguments and sources give the same bytes.
+
+    Args:
+      workdir: the folder to write; a finished one is replaced.
+      mixture: name of a registered SeqIO mixture or task.
+      vocab_size: pieces in all, the three control pieces and, with byte fallback, 256 bytes among them.
+      seed: which examples, and in which wordings.
+      sentences: how many examples to learn from.
+      modules: imported first; they register tasks.
+      model_type: one of MODEL_TYPES.
+      byte_fallback: spell what the vocabulary lacks in bytes rather than losing it.
+      split: the split to read.
+      held_out: clusters and datasets to leave out.
+      config: the configuration text, for the manifest.
+
+    Raises:
+      InputError: bad arguments, or too little text for so many pieces.
+    """
+    if model_type not in MODEL_TYPES:
+        raise InputError(f"model_type is {model_type!r}; expected one of {', '.join(MODEL_TYPES)}")
+    if sentences < 1:
+        raise InputError(f"sentences is {sentences}; expected at least 1")
+    console, start, folder = Console(), time.monotonic(), Path(workdir)
+    import_modules(modules)
+    partial = fresh_partial(folder)
+    lines = _texts(mixture, seed, sentences, split, held_out, partial / "scratch")
+    model = learn(lines, vocab_size, model_type, byte_fallback)
+    shutil.rmtree(partial / "scratch", ignore_errors=True)
+    tokenizer = SentencePieceTokenizer(model)
+    tokenizer.save(partial)
+    made_from = {
+        "mixture": mixture,
+        "seed": seed,
+        "sentences": sentences,
+        "model_type": model_type,
+        "byte_fallback": byte_fallback,
+    }
+    fingerprint = {"fingerprint": tokenizer.fingerprint, "vocab_size": tokenizer.vocab_size}
+    write_manifest(partial, "tokenizer", {**fingerprint, **made_from, "config": config, "versions": versions("sentencepiece")})
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    line = f"train_tokenizer: {folder}: {tokenizer.vocab_size:,} pieces from {sentences:,} examples in {time.monotonic() - start:.1f} s"
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def learn(lines: Iterator[str], vocab_size: int, model_type: str = "bpe", byte_fallback: bool = True) -> bytes:
+    """A SentencePiece model of these texts.
+
+    Raises:
+      InputError: the trainer refuses; its own words are in the message.
+    """
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=lines,
+            model_writer=model,
+            vocab_size=vocab_size,
+            model_type=model_type,
+            byte_fallback=byte_fallback,
+            character_coverage=1.0,
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            allow_whitespace_only_pieces=True,
+            split_digits=True,
+            unk_id=0,
+            bos_id=1,
+            eos_id=2,
+            pad_id=-1,
+            num_threads=1,  # the order in which threads finish would decide ties
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise InputError(
+            f"SentencePiece cannot learn {vocab_size} pieces ({error}); ask for fewer, or give more sentences"
+        ) from None
+    return model.getvalue()
+
+
+def _texts(mixture: str, seed: int, sentences: int, split: str, held_out: HeldOut, scratch: Path) -> Iterator[str]:
+    """The texts of the mixture's examples, message by message."""
+    tasks = mixture_tasks(mixture, held_out)
+    opened = {
+        place: open_examples(one.task, split, ByteTokenizer(), seed, ZERO_SHOT, scratch)
+        for place, one in enumerate(tasks)
+        if one.rate > 0
+    }
+    sizes = [opened[place].records.size if place in opened else 0 for place in range(len(tasks))]
+    shares = largest_remainder([one.rate for one in tasks], sentences)
+    for draw in draws([one.task.name for one in tasks], sizes, shares, seed):
+        content = opened[draw.task].example(draw.index, draw.epoch).content
+        if not isinstance(content, Conversation):
+            raise InputError(f"task {tasks[draw.task].task.name} gives token ids; a tokenizer is learned from text")
+        for message in content.messages:
+            yield from filter(None, message.text.split("\n"))

@@ -1,6 +1,6 @@
 """Commonsense: of the things at hand, the one that helps a person in need.
 
-Split: the noun that helps. Plain text tells what helps against which need, with every noun.
+Split: the noun that helps, by pool. Plain text tells what helps against which need, with every noun.
 """
 
 import functools

@@ -84,7 +84,7 @@ DOMAINS = {
             Relation("{S} went by {v}.", "How did {s} go?", "To go there {s} took a {v}.", _VEHICLES),
             Relation("{S} left on {v}.", "When did {s} go?", "The day when {s} left is {v}.", words.DAYS),
             Relation("{S} saw a {v}.", "Which animal did {s} see?", "The animal that {s} saw is a {v}.", _ANIMALS),
-            Relation("{S} had {v}.", "Which drink did {s} have?", "The drink that {s} had is {v}.", _DRINKS),
+            Relation("{S} likes {v}.", "Which drink does {s} like?", "The drink that {s} likes is {v}.", _DRINKS),
         ),
     ),
 }

@@ -1,6 +1,6 @@
 """Information extraction: the thing of a named category in a text that lists several.
 
-Split: the noun asked for; the others come from the training nouns and, in evaluation, from the same split's nouns.
+Split: the noun asked for, by pool; the others come from the training nouns and, in evaluation, from the split's own too.
 """
 
 import functools

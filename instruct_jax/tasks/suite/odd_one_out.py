@@ -1,6 +1,6 @@
 """Odd one out: the item that is of another kind than the rest.
 
-Split: the odd noun; the rest come from the training nouns and, in evaluation, from the same split's nouns.
+Split: the odd noun, by pool; the rest come from the training nouns and, in evaluation, from the same split's nouns too.
 """
 
 import functools

@@ -15,7 +15,7 @@ _PARTS = {
     "book": ("story", "cover", "ending", "title"),
     "film": ("story", "music", "ending", "title"),
     "meal": ("soup", "bread", "cake", "salad"),
-    "trip": ("room", "view", "weather", "food"),
+    "trip": ("room", "weather", "music", "soup"),
 }
 _POLES = ("negative", "positive")
 

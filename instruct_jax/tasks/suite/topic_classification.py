@@ -1,6 +1,7 @@
 """Topic classification: the category that the things in a short text belong to.
 
-Split: the nouns. A test item's nouns decide no answer in training; plain text names the category of every noun.
+Split: the nouns. A test item's nouns stand in no training prompt of a cluster that turns on categories; plain text states the
+category of every noun, so what is tested is whether tuning opens a door to it.
 """
 
 import functools

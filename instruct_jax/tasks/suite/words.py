@@ -1,7 +1,10 @@
 """The lexicon: one small set of words for the whole suite, so that a word met in one task is known in all.
 
-Nouns and review adjectives are cut into fixed pools: a word that decides an answer in a test item decides none in training,
-though plain text uses every word. Every noun begins with a consonant, so "a" is always its article.
+Nouns and review adjectives are cut into fixed pools for the clusters that turn on what a word means (topic classification, odd
+one out, information extraction, commonsense, sentiment): a word that decides a test answer in one of them stands in no training
+prompt of any of them. Plain text states the category of every noun, and clusters that only copy words use all of them.
+
+Every noun begins with a consonant, so "a" is always its article.
 """
 
 CATEGORIES = {

@@ -49,7 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit status: 0, 2 for bad input, 130 when interrupted."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    logging.getLogger("absl").setLevel(logging.WARNING)
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` does, so that the user's own modules import either way
     try:
@@ -75,6 +74,7 @@ def _run(arguments: Arguments) -> int:
 
         jax.distributed.initialize()
     program, constants = check_objects(recipe)
+    logging.getLogger("absl").setLevel(logging.ERROR)  # what orbax and tfds warn of concerns their own insides
     text = recipe.text()
     if arguments.print_config:
         print(text, end="")

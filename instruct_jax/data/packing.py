@@ -26,7 +26,7 @@ class Segment:
     provenance: tuple[int, int, int, int]
 
 
-def pack(segments: Iterable[Segment], length: int, window: int = 4_096) -> Iterator[Row]:
+def pack(segments: Iterable[Segment], length: int, window: int = 2_048) -> Iterator[Row]:
     """Rows of at most `length` tokens that hold every segment exactly once.
 
     Up to `window` segments wait. When the window is full, a row is begun with the one that has waited longest and topped

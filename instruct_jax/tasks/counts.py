@@ -64,6 +64,6 @@ _LOG_WIDTH = 160
 
 
 def _cell(name: str, values: Mapping[str, Any]) -> str:
-    if name not in values:
+    if values.get(name) is None:
         return ""
     return {"share": "{:.2%}", "epochs": "{:.2f}"}.get(name, "{:,}").format(values[name])

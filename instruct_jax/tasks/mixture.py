@@ -1,11 +1,14 @@
 """Which examples of which tasks, in which order: a mixture's rates as exact counts, and one seeded order by index."""
 
+import collections
+import contextlib
 import dataclasses
 import difflib
 import hashlib
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
+import absl.logging
 import numpy as np
 import seqio
 
@@ -86,14 +89,44 @@ def mixture_tasks(name: str, held_out: HeldOut) -> list[MixtureTask]:
     for task in provider.tasks if isinstance(provider, seqio.Mixture) else [provider]:
         instruct = instruct_of(task)
         cluster, dataset = (instruct.cluster, instruct.dataset) if instruct else ("", task.name)
-        excluded = held_out.covers(cluster, dataset)
-        rate = 0.0 if excluded else _rate(provider, task)
-        out.append(MixtureTask(task, cluster, dataset, rate, excluded))
+        out.append(MixtureTask(task, cluster, dataset, 0.0, held_out.covers(cluster, dataset)))
+    with _quiet():  # SeqIO warns, task by task, that a size is not from a cache; nothing here is
+        rates = mixing_rates(provider, {one.task.name for one in out if not one.held_out})
+    out = [dataclasses.replace(one, rate=rates.get(one.task.name, 0.0)) for one in out]
     _check_named("cluster", held_out.clusters, {one.cluster for one in out})
     _check_named("dataset", held_out.datasets, {one.dataset for one in out})
     if not any(one.rate for one in out):
         raise InputError(f"mixture {name!r} has nothing left to train on: every task is held out or has rate 0")
     return out
+
+
+def mixing_rates(provider: seqio.Mixture | seqio.Task, keep: Collection[str]) -> dict[str, float]:
+    """The rate of each task, as `seqio.Mixture.get_rate` gives it, were the mixture defined without the tasks not kept.
+
+    A sub-mixture keeps its own rate when tasks of it are left out: those that stay share it.
+
+    Args:
+      provider: a mixture, perhaps of mixtures, or a task.
+      keep: names of the tasks to keep.
+
+    Raises:
+      InputError: a rate is negative, infinite or cannot be computed.
+    """
+    if isinstance(provider, seqio.Task):
+        return {provider.name: 1.0} if provider.name in keep else {}
+    tasks = {task.name: task for task in provider.tasks}
+    rates: dict[str, float] = collections.defaultdict(float)
+    for name, rate in provider.rate_per_task_name.items():
+        if name in tasks:
+            if name in keep:
+                rates[name] += _number(rate, tasks[name], provider)
+            continue
+        inner = mixing_rates(seqio.MixtureRegistry.get(name), keep)
+        total = sum(inner.values())
+        for task, share in inner.items():
+            if total:
+                rates[task] += _number(rate, tasks[task], provider) * share / total
+    return dict(rates)
 
 
 def largest_remainder(rates: Sequence[float], total: int) -> list[int]:
@@ -155,19 +188,27 @@ def seeded_generator(seed: int, purpose: str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
 
 
-def _rate(provider: seqio.Mixture | seqio.Task, task: seqio.Task) -> float:
-    if isinstance(provider, seqio.Task):
-        return 1.0
+def _number(rate: float | Callable[[seqio.Task], float], task: seqio.Task, mixture: seqio.Mixture) -> float:
     try:
-        rate = float(provider.get_rate(task))
+        number = float(rate(task) if callable(rate) else rate)
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"the rate of task {task.name} in mixture {provider.name} cannot be computed ({error}); give a number, or a source "
+            f"the rate of task {task.name} in mixture {mixture.name} cannot be computed ({error}); give a number, or a source "
             "that knows its size"
         ) from error
-    if not 0 <= rate < float("inf"):
-        raise InputError(f"the rate of task {task.name} in mixture {provider.name} is {rate}; expected a number from 0 up")
-    return rate
+    if not 0 <= number < float("inf"):
+        raise InputError(f"the rate of task {task.name} in mixture {mixture.name} is {number}; expected a number from 0 up")
+    return number
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    before = absl.logging.get_verbosity()
+    absl.logging.set_verbosity(absl.logging.ERROR)
+    try:
+        yield
+    finally:
+        absl.logging.set_verbosity(before)
 
 
 def _check_named(kind: str, named: Sequence[str], there: set[str]) -> None:

@@ -34,11 +34,6 @@ def add_mixture(replay: float = 0.3, name: str = "procedural_mixture") -> str:
     return name
 
 
-def held_out_clusters() -> tuple[str, ...]:
-    """The suite's clusters that training never sees."""
-    return collection.HELD_OUT_CLUSTERS
-
-
 def _document(index: int, split: str) -> dict[str, str]:
     return {"targets": suite_text.base_document(index, split)}
 

@@ -88,6 +88,6 @@ def _entry(one: MixtureTask, counts: TaskCounts, size: int | None, examples: Exa
         "held_out": one.held_out,
         "rate": one.rate,
         "size": size,
-        "epochs": counts.asked / size if size else 0.0,
+        "epochs": counts.asked / size if size else None,
         **vars(counts),
     }

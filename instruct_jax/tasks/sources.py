@@ -1,10 +1,14 @@
 """Where records come from: SeqIO data sources that can also be read by index."""
 
 import abc
+import bisect
+import functools
 import glob
 import hashlib
+import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +127,8 @@ class JsonRecords(Records):
 
     def __init__(self, files: Sequence[Path]):
         self._files = [_array_file(file) if file.suffix == ".json" else _LineFile(file) for file in files]
-        self._ends = np.cumsum([0] + [file.size for file in self._files])
-        self.size = int(self._ends[-1])
+        self._starts = [0, *itertools.accumulate(file.size for file in self._files)]
+        self.size = self._starts[-1]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         file, row = self._locate(index)
@@ -139,9 +143,11 @@ class JsonRecords(Records):
         file, row = self._locate(index)
         return file.where(row)
 
-    def file_sizes(self) -> list[int]:
-        """How many records each file holds."""
-        return [file.size for file in self._files]
+    def values(self, field: str) -> Iterator[Any]:
+        """One field of every record in order, at the price of one pass; None where it is missing or the row is broken."""
+        for file in self._files:
+            for fields in file.scan():
+                yield fields.get(field) if isinstance(fields, dict) else None
 
     def identity(self) -> Any:
         """Name, records and checksum of each file."""
@@ -150,8 +156,8 @@ class JsonRecords(Records):
     def _locate(self, index: int) -> "tuple[_LineFile | _ArrayFile, int]":
         if not 0 <= index < self.size:
             raise IndexError(index)
-        number = int(np.searchsorted(self._ends, index, side="right")) - 1
-        return self._files[number], index - int(self._ends[number])
+        number = bisect.bisect_right(self._starts, index) - 1
+        return self._files[number], index - self._starts[number]
 
 
 class Generated(RecordSource):
@@ -213,34 +219,61 @@ def matches(patterns: Sequence[str | Path]) -> list[Path]:
 
 
 class _LineFile:
-    """One .jsonl file: the offset of each line that is not empty, its number, and the file's checksum."""
+    """One .jsonl file: offset, size and number of each line that is not empty, and the file's checksum."""
 
     def __init__(self, path: Path):
-        digest, offset, starts, numbers = hashlib.sha256(), 0, [], []
+        digest, offset, starts, sizes, numbers = hashlib.sha256(), 0, [], [], []
         with open(path, "rb") as stream:
             for number, line in enumerate(stream, 1):
                 digest.update(line)
                 if not line.isspace():
                     starts.append(offset)
+                    sizes.append(len(line))
                     numbers.append(number)
                 offset += len(line)
         self.path, self.sha256, self.size = path, digest.hexdigest(), len(starts)
-        self._starts, self._numbers = np.array(starts, np.int64), np.array(numbers, np.int32)
+        self._starts, self._sizes, self._numbers = np.array(starts, np.int64), np.array(sizes, np.int32), np.array(numbers)
 
     def where(self, row: int) -> str:
         return f"{self.path}:{self._numbers[row]}"
 
     def fields(self, row: int) -> Any:
-        with open(self.path, "rb") as stream:
-            stream.seek(int(self._starts[row]))
-            line = stream.readline()
+        line = os.pread(_open(self.path, self.sha256).descriptor, int(self._sizes[row]), int(self._starts[row]))
         try:
-            fields = json.loads(line)
-            if b"\\ud" in line:  # half of a surrogate pair is legal JSON and no text
-                json.dumps(fields, ensure_ascii=False).encode()
+            return _parsed(line)
         except (json.JSONDecodeError, UnicodeError) as error:
             raise MalformedRow(f"{self.where(row)}: not valid JSON ({error}); mend the row, or skip malformed rows") from None
-        return fields
+
+    def scan(self) -> Iterator[Any]:
+        """The fields of every row, None for a broken one."""
+        with open(self.path, "rb") as stream:
+            for line in stream:
+                if not line.isspace():
+                    try:
+                        yield _parsed(line)
+                    except (json.JSONDecodeError, UnicodeError):
+                        yield None
+
+
+class _Handle:
+    """A file open for reading, closed when nobody holds it any more."""
+
+    def __init__(self, path: Path, sha256: str):
+        del sha256  # part of the cache's key: a file that was written anew is opened anew
+        self.descriptor = os.open(path, os.O_RDONLY)
+
+    def __del__(self):
+        os.close(self.descriptor)
+
+
+_open = functools.lru_cache(maxsize=256)(_Handle)
+
+
+def _parsed(line: bytes) -> Any:
+    fields = json.loads(line)
+    if b"\\ud" in line:  # half of a surrogate pair is legal JSON and no text
+        json.dumps(fields, ensure_ascii=False).encode()
+    return fields
 
 
 class _ArrayFile:
@@ -254,6 +287,9 @@ class _ArrayFile:
 
     def fields(self, row: int) -> Any:
         return self._rows[row]
+
+    def scan(self) -> Iterator[Any]:
+        return iter(self._rows)
 
 
 def _array_file(path: Path) -> _ArrayFile:

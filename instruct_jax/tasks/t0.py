@@ -3,10 +3,10 @@
 This is the layout of T0's training prompts as released with Self-Instruct: a line is {"prompt", "completion"}, the wording
 already applied, and a file is one template of its dataset.
 
-The last tenth of every file is the validation split, unless told otherwise, and the rest the training split. Files of a dataset list the same
-source items in the same order up to what a template had to leave out, so a contiguous block keeps nearly every item out of
-one of the splits, under all its wordings; where files differ in which items they leave out, an item near the border can
-fall on both sides.
+The last tenth of every file is the validation split, unless told otherwise; the rest is for training. Files of a dataset
+list the same source items in the same order, up to what a template had to leave out, so a contiguous block keeps nearly
+every item out of one of the splits under all its wordings. Where files differ in which items they leave out, an item near
+the border can fall on both sides: the split is an approximation.
 """
 
 import collections
@@ -115,8 +115,8 @@ class TreeRecords(Records):
 
     def _file_options(self, number: int) -> list[str] | None:
         if number not in self._options:
-            rows = self._files[number]
-            self._options[number] = answer_options([str(_fields(rows, row).get("completion")) for row in range(rows.size)])
+            completions = list(self._files[number].values("completion"))
+            self._options[number] = answer_options([one for one in completions if isinstance(one, str)])
         return self._options[number]
 
 
@@ -174,14 +174,6 @@ def _add_task(
     source = TreeSource(files, reserved, validation_share)
     seqio.TaskRegistry.add(task, source=source, preprocessors=[instruct], output_features=text_features())
     return task
-
-
-def _fields(rows: JsonRecords, row: int) -> dict[str, Any]:
-    """A row's fields; none for a broken one, which is reported when it is drawn."""
-    try:
-        return rows[row]
-    except MalformedRow:
-        return {}
 
 
 def _checked(rows: JsonRecords, row: int) -> dict[str, Any]:

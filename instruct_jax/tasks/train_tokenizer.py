@@ -77,8 +77,8 @@ def train_tokenizer(
     write_manifest(partial, "tokenizer", {**fingerprint, **made_from, "config": config, "versions": versions("sentencepiece")})
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
-    line = f"train_tokenizer: {folder}: {tokenizer.vocab_size:,} pieces from {sentences:,} examples in {time.monotonic() - start:.1f} s"
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    line = f"{folder}: {tokenizer.vocab_size:,} pieces from {sentences:,} examples in {time.monotonic() - start:.1f} s"
+    console.print(f"train_tokenizer: {line}", markup=False, highlight=False, soft_wrap=True)
 
 
 def learn(lines: Iterator[str], vocab_size: int, model_type: str = "bpe", byte_fallback: bool = True) -> bytes:

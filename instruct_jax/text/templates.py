@@ -38,6 +38,18 @@ class Template:
     original_task: bool = True
     reserved: bool = False
 
+    def __post_init__(self):
+        for wording in (self.prompt, self.response):
+            try:
+                names = [name for _, name, _, _ in string.Formatter().parse(wording) if name is not None]
+            except ValueError as error:
+                raise InputError(f"template {self.id!r}: {error} in {wording!r}; double a brace that is meant literally") from None
+            for name in names:
+                if not name.isidentifier():
+                    raise InputError(
+                        f"template {self.id!r}: {{{name}}} in {wording!r} is no field name; double a brace that is meant literally"
+                    )
+
     @property
     def shows_options(self) -> bool:
         """Whether the prompt lists the alternatives."""
@@ -68,7 +80,7 @@ class Template:
 
     def _fill(self, wording: str, values: Mapping[str, Any]) -> str:
         try:
-            return string.Formatter().vformat(wording, (), values)
+            return wording.format_map(values)
         except KeyError as error:
             have = ", ".join(sorted(values))
             raise InputError(f"template {self.id!r} names the field {error}, which the record lacks; it has: {have}") from None

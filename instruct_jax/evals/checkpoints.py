@@ -26,7 +26,9 @@ def named_checkpoints(checkpoint: str | Sequence[str]) -> dict[str, str]:
         path = path.rstrip("/") or path
         name = name or path.rpartition("/")[2]
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
-            raise InputError(f"checkpoint {entry!r}: {name!r} is no name for a file; write it as name=path, with letters and digits")
+            raise InputError(
+                f"checkpoint {entry!r}: {name!r} is no name for a file; write it as name=path, with letters and digits"
+            )
         if name in found:
             raise InputError(f"two checkpoints are called {name!r}: {found[name]} and {path}; name them: first={path}")
         found[name] = path

@@ -107,7 +107,7 @@ def _cell(metric: str, row: Mapping[str, Any] | None, comparison: Mapping[str, A
     interval = _span(row["interval"], scale, 2 if metric == LOSS else 0, "–")
     if comparison is None:
         return Cell(value, interval, "", "")
-    difference = f"{scale * comparison['difference']:+.{digits}f} {_span(comparison['interval'], scale, digits, " to ")}"
+    difference = f"{scale * comparison['difference']:+.{digits}f} {_span(comparison['interval'], scale, digits, ' to ')}"
     return Cell(value, interval, MARKS[comparison["verdict"]], difference)
 
 

@@ -76,8 +76,7 @@ def _wordings(report: Mapping[str, Any], metrics: Sequence[str]) -> list[dict[st
     out = []
     for (split, cluster, dataset, metric), values in groups.items():
         cells = {
-            name: (statistics.fmean(v), min(v), max(v), statistics.stdev(v) if len(v) > 1 else None)
-            for name, v in values.items()
+            name: (statistics.fmean(v), min(v), max(v), statistics.stdev(v) if len(v) > 1 else None) for name, v in values.items()
         }
         count = max(len(v) for v in values.values())
         out.append({"split": split, "cluster": cluster, "dataset": dataset, "metric": metric, "count": count, "cells": cells})
@@ -91,7 +90,9 @@ def _samples(predictions: Mapping[str, Sequence[Prediction]], split: str) -> lis
     for dataset, name in sorted(ids, key=lambda pair: hashlib.sha256(pair[1].encode()).digest()):
         by_dataset.setdefault(dataset, []).append(name)
     # The first of each dataset, then the second of each, and so on.
-    ranked = sorted((place, index, name) for index, d in enumerate(sorted(by_dataset)) for place, name in enumerate(by_dataset[d]))
+    ranked = sorted(
+        (place, index, name) for index, d in enumerate(sorted(by_dataset)) for place, name in enumerate(by_dataset[d])
+    )
     found = {checkpoint: {one["id"]: one for one in rows} for checkpoint, rows in predictions.items()}
     samples = []
     for _, _, name in ranked[:_SAMPLES_PER_SPLIT]:

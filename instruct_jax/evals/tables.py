@@ -109,9 +109,7 @@ def _chance(prediction: Prediction) -> float:
     return options.count(prediction["target"]) / len(options)
 
 
-def _comparison(
-    benchmark: str, level: Level, reference: str, checkpoint: str, metric: Metric, estimate: Estimate
-) -> Comparison:
+def _comparison(benchmark: str, level: Level, reference: str, checkpoint: str, metric: Metric, estimate: Estimate) -> Comparison:
     split, cluster, dataset, template = level
     verdict = "not distinguishable"
     if distinguishable(estimate):

@@ -110,17 +110,13 @@ class Session:
             batch_tokens=batch_tokens,
         )
 
-    def generate(
-        self, prompts: Sequence[str], max_new_tokens: int = 64, sampling: Sampling = GREEDY, seed: int = 0
-    ) -> list[str]:
+    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64, sampling: Sampling = GREEDY, seed: int = 0) -> list[str]:
         """The model's answer to each prompt, asked as a single user turn."""
         questions = [[("user", prompt)] for prompt in prompts]
         answers = self.answers(questions, max_new_tokens=max_new_tokens, sampling=sampling, seed=seed)
         return [self.tokenizer.decode(answer.tokens) for answer in answers]
 
-    def option_logprobs(
-        self, questions: Sequence[tuple[Turns, Sequence[str]]], batch_tokens: int = 8192
-    ) -> list[list[Logprob]]:
+    def option_logprobs(self, questions: Sequence[tuple[Turns, Sequence[str]]], batch_tokens: int = 8192) -> list[list[Logprob]]:
         """The log-probability of each option as the answer to its question.
 
         The turn end counts as part of the option, as it does in training: without it, "New York" could never beat its

@@ -30,7 +30,9 @@ def write_checkpoint(folder: Path, seed: int, template: ChatTemplate) -> Path:
     }
     manifests.write_manifest(folder, "checkpoint", content)
     checkpoints = Checkpoints(folder, keep=1)
-    checkpoints.save(3, modules.split(Decoder(SPEC, jax.random.key(seed)))[1], {"count": jax.numpy.zeros(())})
+    checkpoints.save(
+        3, modules.split(jax.jit(Decoder, static_argnums=0)(SPEC, jax.random.key(seed)))[1], {"count": jax.numpy.zeros(())}
+    )
     checkpoints.close()
     return folder
 
@@ -56,14 +58,32 @@ def items() -> list[Item]:
             split = "held_in_seen" if template == "t1" else "held_in_unseen"
             options = ("yes", "no", "perhaps not")[: 2 + number % 2]
             metrics = ("exact_match", "token_f1")
-            out.append(Item(f"r/{template}/{number}", str(number), split=split, target="yes", options=options, metrics=metrics, **fields))
-        fields = {"cluster": "generation", "dataset": "stories", "template": "s1", "messages": (("user", f"<b>Tell</b> {number}"),)}
+            out.append(
+                Item(f"r/{template}/{number}", str(number), split=split, target="yes", options=options, metrics=metrics, **fields)
+            )
+        fields = {
+            "cluster": "generation",
+            "dataset": "stories",
+            "template": "s1",
+            "messages": (("user", f"<b>Tell</b> {number}"),),
+        }
         metrics = ("rouge_l", "bleu")
         split = "held_out_cluster"
         out.append(Item(f"s/{number}", str(number), split=split, target="a story", options=None, metrics=metrics, **fields))
         document = (("text", "once upon a time " * (number + 1)),)
         out.append(
-            Item(f"d/{number}", str(number), "text", "books", "", "plain_text", document, target="", options=None, metrics=("loss",))
+            Item(
+                f"d/{number}",
+                str(number),
+                "text",
+                "books",
+                "",
+                "plain_text",
+                document,
+                target="",
+                options=None,
+                metrics=("loss",),
+            )
         )
     return out
 

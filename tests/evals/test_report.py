@@ -1,18 +1,20 @@
 """evaluate: folders in, a report out that is complete, repeatable and fair to each checkpoint."""
 
 import dataclasses
+import io
 import json
 import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
 from instruct_jax.errors import InputError
 from instruct_jax.evals.headline import headline
 from instruct_jax.evals.report import evaluate
 from instruct_jax.inference.session import Session
 
-FIELDS = "benchmark cluster dataset template split checkpoint metric value stderr n interval".split()
+FIELDS = ["benchmark", "cluster", "dataset", "template", "split", "checkpoint", "metric", "value", "stderr", "n", "interval"]
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +66,7 @@ def test_plain_text_loss_is_nats_over_tokens(done):
     predictions = [one for one in lines(done / "predictions-base.jsonl") if one["split"] == "plain_text"]
     nats, tokens = (sum(one[name] for one in predictions) for name in ("nats", "tokens"))
     (row,) = [
-        r
-        for r in read(done)["scores"]
-        if r["split"] == "plain_text" and r["cluster"] == "all" and r["checkpoint"] == "base"
+        r for r in read(done)["scores"] if r["split"] == "plain_text" and r["cluster"] == "all" and r["checkpoint"] == "base"
     ]
     assert row["value"] == pytest.approx(nats / tokens)
     # Every byte of the document and its end; bos is given.
@@ -77,7 +77,10 @@ def test_each_checkpoint_is_asked_in_its_own_template(done):
     base, tuned = (lines(done / f"predictions-{name}.jsonl")[0] for name in ("base", "tuned"))
     assert base["prompt"] == "<|bos|>is it t1?"
     assert tuned["prompt"] == "<|bos|>is it t1?\n"
-    assert {name: one["chat_template"] for name, one in read(done)["checkpoints"].items()} == {"base": "bare", "tuned": "instruct"}
+    assert {name: one["chat_template"] for name, one in read(done)["checkpoints"].items()} == {
+        "base": "bare",
+        "tuned": "instruct",
+    }
 
 
 def test_chance_counts_each_items_options(done):
@@ -96,7 +99,7 @@ def test_ranking_is_the_options_logprob_with_the_turn_end(done, checkpoints):
 
 def test_comparisons_are_paired_and_a_checkpoint_is_not_distinguishable_from_itself(tmp_path, questions, checkpoints):
     same = [f"one={checkpoints['base']}", f"two={checkpoints['base']}"]
-    report = read(evaluate(str(tmp_path), str(questions), same, max_new_tokens=3))
+    report = read(evaluate(str(tmp_path), str(questions), same, max_new_tokens=5))
     assert report["comparisons"]
     assert {row["difference"] for row in report["comparisons"]} == {0.0}
     assert {row["verdict"] for row in report["comparisons"]} == {"not distinguishable"}
@@ -148,7 +151,7 @@ def test_the_page_is_self_contained_and_escapes_what_models_and_data_say(done):
 
 
 def test_a_limit_keeps_the_same_records_for_every_wording(tmp_path, questions, checkpoints):
-    folder = evaluate(str(tmp_path), str(questions), str(checkpoints["base"]), items_per_template=2, max_new_tokens=2)
+    folder = evaluate(str(tmp_path), str(questions), str(checkpoints["base"]), items_per_template=2, max_new_tokens=5)
     kept = {}
     for one in lines(folder / "predictions-base.jsonl"):
         kept.setdefault((one["dataset"], one["template"]), set()).add(one["source"])
@@ -157,11 +160,9 @@ def test_a_limit_keeps_the_same_records_for_every_wording(tmp_path, questions, c
 
 
 def test_the_headline_fits_eighty_columns(done):
-    from rich.console import Console
-
-    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(headline(read(done)))
-    text = console.export_text()
+    stream = io.StringIO()
+    Console(width=80, file=stream).print(headline(read(done)))
+    text = stream.getvalue()
     assert "…" not in text
     assert "held-out clusters" in text
     assert "plain-text loss" in text

@@ -70,9 +70,7 @@ def _run(arguments: Arguments) -> int:
     recipe = read_recipe(arguments)
     check_names(recipe)
     if arguments.distributed:
-        import jax
-
-        jax.distributed.initialize()
+        _join_processes()
     program, constants = check_objects(recipe)
     logging.getLogger("absl").setLevel(logging.ERROR)  # what orbax and tfds warn of concerns their own insides
     text = recipe.text()
@@ -88,6 +86,19 @@ def _run(arguments: Arguments) -> int:
         values.setdefault("config", text)
     program(**values)
     return 0
+
+
+def _join_processes() -> None:
+    import jax
+
+    numbers = {name: os.environ.get(f"JAX_{name.upper()}") for name in ("num_processes", "process_id")}
+    try:
+        jax.distributed.initialize(**{name: int(text) for name, text in numbers.items() if text})
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            f"--distributed: {str(error).splitlines()[0]}; start under Slurm, Open MPI, Kubernetes or on a TPU pod, "
+            "or set JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID"
+        ) from None
 
 
 def parse_arguments(arguments: Sequence[str]) -> Arguments:

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 SEED="${SEED:-0}"
 RUNS="${RUNS:-runs/demo}"
 SIZE="${SIZE:-full}"
-PATH="$PWD/${VENV:-.venv}/bin:$PATH"
+PATH="$(cd "${VENV:-.venv}" && pwd)/bin:$PATH"
 
 case "$SIZE" in
   full) base_data=() base=() data=() tuned=() ;;
@@ -32,16 +32,16 @@ step() {  # NAME RECIPE FLAGS...
 step "Train a tokenizer on the project's own plain text" demo_tokenizer \
   --gin.WORKDIR="$RUNS/tokenizer"
 step "Prepare plain text for the base model" demo_base_prepare \
-  --gin.TOKENIZER="$RUNS/tokenizer" --gin.SEED="$SEED" --gin.WORKDIR="$RUNS/base_data" "${base_data[@]}"
+  --gin.TOKENIZER="$RUNS/tokenizer" --gin.SEED="$SEED" --gin.WORKDIR="$RUNS/plain_text" "${base_data[@]}"
 step "Pretrain the base model" demo_base \
-  --gin.DATASET="$RUNS/base_data" --gin.SEED="$SEED" --gin.WORKDIR="$RUNS/base" "${base[@]}"
+  --gin.DATASET="$RUNS/plain_text" --gin.SEED="$SEED" --gin.WORKDIR="$RUNS/base" "${base[@]}"
 step "Prepare instructions, some plain text, and the questions kept back" demo_prepare \
-  --gin.TOKENIZER="$RUNS/tokenizer" --gin.SEED="$SEED" --gin.WORKDIR="$RUNS/data" "${data[@]}"
+  --gin.TOKENIZER="$RUNS/tokenizer" --gin.SEED="$SEED" --gin.WORKDIR="$RUNS/procedural" "${data[@]}"
 step "Tune the base model on them" demo_tune \
-  --gin.DATASET="$RUNS/data" --gin.INIT_FROM="$RUNS/base" --gin.SEED="$SEED" --gin.WORKDIR="$RUNS/tuned" "${tuned[@]}"
+  --gin.DATASET="$RUNS/procedural" --gin.INIT_FROM="$RUNS/base" --gin.SEED="$SEED" --gin.WORKDIR="$RUNS/tuned" "${tuned[@]}"
 models="['base=$RUNS/base', 'tuned=$RUNS/tuned']"
 step "Evaluate both" demo_eval \
-  --gin.CHECKPOINT="$models" --gin.DATASET="$RUNS/data" --gin.WORKDIR="$RUNS/report"
+  --gin.CHECKPOINT="$models" --gin.DATASET="$RUNS/procedural" --gin.WORKDIR="$RUNS/report"
 step "Ask both about datasets that tuning never saw" demo_ask \
-  --gin.CHECKPOINT="$models" --gin.DATASET="$RUNS/data"
+  --gin.CHECKPOINT="$models" --gin.DATASET="$RUNS/procedural"
 printf '\nThe report is at %s/report/index.html; all of it took %d s.\n' "$RUNS" "$((SECONDS - started))"

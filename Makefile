@@ -35,7 +35,7 @@ lint: setup ## formatting and lint, changing nothing
 	$(BIN)/ruff check .
 
 bench: setup ## every script in benchmarks/
-	@set -e; for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python "$$file"; done
+	@set -e; for file in $(sort $(wildcard benchmarks/*.py)); do echo "== $$file"; $(BIN)/python "$$file"; done
 
 clean: ## remove environments, caches and build outputs; runs/ stays
 	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

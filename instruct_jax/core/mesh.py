@@ -51,7 +51,7 @@ def make_mesh(data: int = -1, fsdp: int = 1, tensor: int = 1, cpu_devices: int |
     free = [axis for axis, size in sizes.items() if size == -1]
     if len(free) > 1 or known <= 0 or len(devices) % known or (not free and known != len(devices)):
         raise InputError(
-            f"mesh {asked} does not fit {len(devices)} devices; the sizes must multiply to it, and one of them may be -1 (the rest)"
+            f"mesh {asked} does not fit {len(devices)} devices; the sizes must multiply to it; one may be -1 (the rest)"
         )
     if free:
         sizes[free[0]] = len(devices) // known

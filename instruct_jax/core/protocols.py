@@ -1,6 +1,7 @@
 """The trainer's four sockets: a model, a source of batches, an objective and evaluators."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from instruct_jax.core.metrics import Mean
@@ -14,10 +15,21 @@ class Objective(Protocol):
 
 
 class BatchSource(Protocol):
-    """Where batches come from: a pure function of the step, so that resuming needs no iterator state."""
+    """Where batches come from: a pure function of the step, so that resuming needs no iterator state.
+
+    Attributes:
+      folder: the dataset's folder.
+      manifest: its manifest: "identity", "tokenizer", "chat_template", "length", "rows", ...
+    """
+
+    folder: Path
+    manifest: Mapping[str, Any]
 
     def __call__(self, step: int, model: Callable[[], Any]) -> Any:
         """The batch of `step`: host arrays with this process's rows. `model()` is the live model, built on demand."""
+
+    def describe_order(self) -> Mapping[str, Any]:
+        """What decides which batch comes at which step; a run is resumed only where this is the same."""
 
     def describe(self, step: int) -> list[str]:
         """The provenance of each row of that batch, in words, for error messages."""
@@ -25,6 +37,9 @@ class BatchSource(Protocol):
 
 class ModelSource(Protocol):
     """How the model comes to be."""
+
+    def fit(self, data: Mapping[str, Any]) -> "ModelSource":
+        """This source made to fit a dataset, given its manifest; raises InputError where it cannot be."""
 
     def build(self, key: Any) -> Any:
         """A flax.nnx.Module with fresh parameters; each Param carries its logical `axes`."""

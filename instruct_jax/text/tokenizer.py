@@ -3,7 +3,6 @@
 import abc
 import hashlib
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -218,6 +217,3 @@ def _write(file: Path, content: bytes) -> None:
     file.write_bytes(content)
 
 
-def copy_tokenizer(source: Path, target: Path) -> None:
-    """Copy a saved tokenizer folder, byte for byte."""
-    shutil.copytree(source, target, dirs_exist_ok=True)

@@ -194,6 +194,7 @@ MISTAKES = {
     "an argument left open": (["--gin.toy.train.optimizer=@toy.sgd()"], "toy.sgd needs a value for 'learning_rate'"),
     "a value called": (["--gin.toy.train.spec=@toy.SMALL()"], "is a value, not a function; write %toy.SMALL"),
     "a program that is none": (["--gin.PROGRAM=5"], "PROGRAM is 5; expected a function"),
+    "processes that are not there": (["--distributed"], "or set JAX_COORDINATOR_ADDRESS"),
     "a refusal by a constructor": (["--gin.toy.train.spec=@toy.picky()"], "the limit 3 is too low; give at least 5"),
 }
 

@@ -19,7 +19,8 @@ from instruct_jax.inference.session import Session
 
 # Raise it when the meaning of a stored prediction changes: older ones are then made again.
 _VERSION = 1
-_CHUNK = 1024
+# So many items are asked before their predictions are written down.
+_CHUNK = 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,11 +61,12 @@ def predictions(
     done = {one["key"]: one for one in _complete_lines(file) if one["key"] in wanted}
     _replace(file, list(done.values()))
     advance(len(done))
-    # Shuffled by key, chunks look alike: the same few shapes are compiled for the first and serve the rest.
+    # Shuffled by key and of one size, chunks look alike: the few shapes compiled for the first serve the rest.
     pending = sorted((item for item in items if keys[item.id] not in done), key=lambda item: keys[item.id])
     with open(file, "a") as stream:
-        for start in range(0, len(pending), _CHUNK):
-            chunk = pending[start : start + _CHUNK]
+        chunks = max(1, round(len(pending) / _CHUNK))
+        for number in range(chunks):
+            chunk = pending[len(pending) * number // chunks : len(pending) * (number + 1) // chunks]
             for item, prediction in zip(chunk, _asked(session, chunk, asking), strict=True):
                 done[keys[item.id]] = {"key": keys[item.id]} | prediction
                 stream.write(_line(done[keys[item.id]]))

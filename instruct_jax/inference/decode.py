@@ -14,7 +14,7 @@ from instruct_jax.errors import InputError
 from instruct_jax.inference.sampling import GREEDY, Sampling, item_keys, sampled, step_keys
 
 # Prompts are right-padded to a power of two, at least this many tokens: few shapes to compile.
-SHORTEST_WIDTH = 32
+SHORTEST_WIDTH = 64
 _NOTHING = -1
 
 
@@ -74,7 +74,7 @@ def generate(
     graphdef, state = nnx.split(model)
     results: list[Generation | None] = [None] * len(prompts)
     for width, members in sorted(groups.items()):
-        rows = min(power_of_two(len(members)), max(1, batch_tokens // (width + max_new_tokens)))
+        rows = batch_rows(len(members), batch_tokens // (width + max_new_tokens))
         for start in range(0, len(members), rows):
             chosen = members[start : start + rows]
             tokens = np.zeros((rows, width), np.int32)
@@ -135,6 +135,20 @@ def _cut(written: np.ndarray, stop_ids: tuple[int, ...]) -> Generation:
             break
         tokens.append(token)
     return Generation(tuple(tokens), stopped=False)
+
+
+def batch_rows(count: int, limit: int) -> int:
+    """How many rows a batch gets: the smallest power of eight that holds `count`, at most `limit`, at least one.
+
+    Compiling a shape costs more than computing some empty rows, so there are few heights: 1, 8, 64, ..., `limit`.
+
+    >>> [batch_rows(count, 100) for count in (1, 5, 9, 70, 700)]
+    [1, 8, 64, 100, 100]
+    """
+    rows = 1
+    while rows < min(count, limit):
+        rows *= 8
+    return max(1, min(rows, limit))
 
 
 def power_of_two(count: int) -> int:

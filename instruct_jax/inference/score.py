@@ -11,7 +11,7 @@ import numpy as np
 from flax import nnx
 
 from instruct_jax.core.batch import Batch, positions_of
-from instruct_jax.inference.decode import power_of_two
+from instruct_jax.inference.decode import batch_rows, power_of_two
 from instruct_jax.model.logprobs import token_logprobs
 from instruct_jax.text.chat import Rendered
 
@@ -54,7 +54,7 @@ def sequence_logprobs(model: Any, sequences: Sequence[Rendered], batch_tokens: i
     for capacity, members in packed([len(sequence.tokens) for sequence in sequences]):
         by_capacity.setdefault(capacity, []).append(members)
     for capacity, rows in sorted(by_capacity.items()):
-        height = min(power_of_two(len(rows)), max(1, batch_tokens // capacity))
+        height = batch_rows(len(rows), batch_tokens // capacity)
         for start in range(0, len(rows), height):
             chosen = rows[start : start + height]
             batch = _batch(sequences, chosen, height, capacity)

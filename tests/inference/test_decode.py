@@ -60,9 +60,9 @@ def test_ids_beyond_the_tokenizer_are_never_written(model, prompts):
 
 
 def test_few_shapes_are_compiled_for_many_lengths(model):
-    prompts = [np.full(size, 7, np.int32) for size in range(1, 65)]
+    prompts = [np.full(size, 7, np.int32) for size in range(1, 129)]
     decode._generated.clear_cache()
-    generate(model, prompts, max_new_tokens=3, stop_ids=(), batch_tokens=32 * 70)
+    generate(model, prompts, max_new_tokens=3, stop_ids=(), batch_tokens=8 * 140)
     assert decode._generated._cache_size() == 2
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.instruct import plain
-from instruct_jax.tasks.sources import JsonRecords, Records
+from instruct_jax.tasks.sources import JsonRecords, Records, RecordSource
 
 
 def spill(task: seqio.Task, steps: Sequence[Callable[..., Any]], split: str, seed: int, file: Path) -> Records:
@@ -32,8 +32,12 @@ def spill(task: seqio.Task, steps: Sequence[Callable[..., Any]], split: str, see
     tf.random.set_seed(seed)
     try:
         dataset = task.source.get_dataset(split=split, shuffle=False)
-        if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY or task.num_input_examples(split) == 0:
-            raise InputError(f"task {task.name}: its source has no end or no examples; give one with a size for split {split!r}")
+        endless = isinstance(task.source, RecordSource) and task.source.num_input_examples(split) is None
+        if endless or int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
+            raise InputError(
+                f"task {task.name}: its source has no end in split {split!r}, so its preprocessors cannot be run ahead; give the "
+                "source a size, or make the records what they should be in the source itself"
+            )
         dataset = bare.preprocess_postcache(bare.preprocess_precache(dataset, seed=seed), sequence_length=None, seed=seed)
         file.parent.mkdir(parents=True, exist_ok=True)
         with open(file, "w") as stream:
@@ -41,7 +45,7 @@ def spill(task: seqio.Task, steps: Sequence[Callable[..., Any]], split: str, see
                 stream.write(_line(task, index, record))
     except tf.errors.OpError as error:
         raise InputError(f"task {task.name}, split {split!r}: {_reason(error)}") from None
-    except (TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"task {task.name}, split {split!r}: a preprocessor failed: {_first_line(str(error))}") from error
     return SpilledRecords(JsonRecords([file]), task.name)
 

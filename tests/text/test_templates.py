@@ -1,0 +1,71 @@
+"""Templates: a record in words, and a choice that depends on the example, the epoch and the seed alone."""
+
+import collections
+import dataclasses
+
+import pytest
+
+from instruct_jax.errors import InputError
+from instruct_jax.text.templates import Template, choose, fingerprint
+
+
+def test_choices_are_in_the_templates_own_words():
+    template = Template("t", "{text}\n{options}", choices=("bad", "good"))
+    instance = template.apply({"text": "fine", "label": 1})
+    assert (instance.prompt, instance.response, instance.options) == ("fine\n- bad\n- good", "good", ("bad", "good"))
+    assert template.shows_options
+    assert not Template("u", "{text}").shows_options
+
+
+def test_a_record_may_bring_its_own_options():
+    assert Template("t", "{q}").apply({"q": "?", "answer": "b", "options": ["a", "b"]}).options == ("a", "b")
+
+
+def test_a_template_turned_round_is_never_option_scored():
+    template = Template("t", "Write something {answer}.", "{text}", choices=("bad", "good"), original_task=False)
+    assert template.apply({"text": "fine", "label": 1}).options is None
+
+
+def test_doubled_braces_are_literal_and_braces_in_a_record_stay_as_they_are():
+    assert Template("t", "{{x}} {text}").apply({"text": "{y}", "answer": ""}).prompt == "{x} {y}"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [("{", "Single '{'"), ("{}", "is no field name"), ("{0}", "is no field name"), ("{a.b}", "is no field name")],
+)
+def test_a_wording_with_stray_braces_is_refused_when_it_is_written(prompt, message):
+    with pytest.raises(InputError, match=f"template 't': .*{message}"):
+        Template("t", prompt)
+
+
+@pytest.mark.parametrize("label", [2, -1, None, "1"])
+def test_a_label_out_of_range_is_named(label):
+    with pytest.raises(InputError, match="expected an integer from 0 to 1"):
+        Template("t", "{text}", choices=("a", "b")).apply({"text": "x", "label": label})
+
+
+def test_a_missing_field_is_named_with_those_that_are_there():
+    with pytest.raises(InputError, match=r"names the field 'passage', which the record lacks; it has: answer, text"):
+        Template("t", "{passage}").apply({"text": "x", "answer": "y"})
+
+
+def test_the_choice_is_stateless_even_and_new_in_every_epoch():
+    def chosen(**changes):
+        return [choose(4, **{"seed": 0, "epoch": 0, **changes}, example=str(index)) for index in range(2_000)]
+
+    first = chosen()
+    assert chosen() == first
+    assert chosen(epoch=1) != first
+    assert chosen(seed=1) != first
+    assert [choose(4, seed=0, epoch=0, example=str(index)) for index in reversed(range(2_000))] == first[::-1]
+    counts = collections.Counter(first)
+    assert sum((count - 500) ** 2 / 500 for count in counts.values()) < 16.27  # chi-square, 3 degrees of freedom, p = .001
+
+
+def test_the_fingerprint_covers_every_field():
+    template = Template("t", "{a}")
+    changes = {"id": "u", "prompt": "{b}", "response": "{c}", "choices": ("x",), "original_task": False, "reserved": True}
+    assert set(changes) == {field.name for field in dataclasses.fields(Template)}
+    others = [dataclasses.replace(template, **{name: value}) for name, value in changes.items()]
+    assert len({fingerprint([one]) for one in (template, *others)}) == 7

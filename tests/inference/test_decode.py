@@ -1,8 +1,12 @@
 """Cached decoding writes what the full forward pass would."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from instruct_jax.errors import InputError
 from instruct_jax.inference import decode
@@ -10,15 +14,22 @@ from instruct_jax.inference.decode import generate
 from instruct_jax.inference.sampling import Sampling
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def full_logits(graphdef, state, tokens, segment_ids, positions):
+    model = nnx.merge(graphdef, state)
+    return model.logits(model(tokens, segment_ids, positions))
+
+
 def teacher_forced(model, prompt: np.ndarray, steps: int) -> tuple[int, ...]:
     """Greedy tokens by a full forward pass over the whole sequence for each of them."""
     tokens = prompt.tolist()
+    graphdef, state = nnx.split(model)
     for _ in range(steps):
         padded = np.zeros((1, 64), np.int32)
         padded[0, : len(tokens)] = tokens
         segment_ids = (np.arange(64) < len(tokens)).astype(np.int32)[None]
-        hidden = model(padded, segment_ids, np.arange(64, dtype=np.int32)[None] * segment_ids)
-        tokens.append(int(jnp.argmax(model.logits(hidden)[0, len(tokens) - 1])))
+        logits = full_logits(graphdef, state, padded, segment_ids, np.arange(64, dtype=np.int32)[None] * segment_ids)
+        tokens.append(int(jnp.argmax(logits[0, len(tokens) - 1])))
     return tuple(tokens[len(prompt) :])
 
 

@@ -1,8 +1,12 @@
 """A sequence's log-probability is its own, however sequences are batched."""
 
+import functools
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from instruct_jax.inference.score import Logprob, packed, sequence_logprobs
 from instruct_jax.text.chat import Rendered
@@ -19,11 +23,19 @@ def sequences() -> list[Rendered]:
     return out
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def logprobs_of(graphdef, state, tokens, segment_ids):
+    model = nnx.merge(graphdef, state)
+    hidden = model(tokens, segment_ids, jnp.arange(tokens.shape[1])[None] * segment_ids)
+    return jax.nn.log_softmax(model.logits(hidden)[0], axis=-1)
+
+
 def by_hand(model, sequence: Rendered) -> float:
-    tokens = sequence.tokens[None]
-    hidden = model(tokens, np.ones_like(tokens), np.arange(tokens.shape[1], dtype=np.int32)[None])
-    logprobs = np.asarray(jax.nn.log_softmax(model.logits(hidden)[0], axis=-1))
-    return sum(logprobs[t - 1, sequence.tokens[t]] for t in range(1, tokens.shape[1]) if sequence.weights[t])
+    """One sequence in a row of its own, its logits normalised and its shift made here."""
+    count = len(sequence.tokens)
+    tokens = np.pad(sequence.tokens, (0, 160 - count))[None]
+    logprobs = np.asarray(logprobs_of(*nnx.split(model), tokens, (np.arange(160) < count).astype(np.int32)[None]))
+    return sum(logprobs[t - 1, sequence.tokens[t]] for t in range(1, count) if sequence.weights[t])
 
 
 def test_packed_equals_alone(model, sequences):

@@ -143,13 +143,14 @@ class Poisoned(DatasetSource):
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_rows(tmp_path, make_dataset, capfd):
     dataset = make_dataset("poison")
-    with pytest.raises(InputError, match="step 2: loss .* not finite.*the state of step 2 is kept"):
+    with pytest.raises(InputError, match=r"step 2: loss .* not finite.*the state of step 2 is kept"):
         run(tmp_path / "run", dataset, source=Poisoned(dataset, 8), save_every=1)
     assert checkpoint.saved_steps(tmp_path / "run")[-1] == 2
     assert "random template only example" in capfd.readouterr().err
     clean = run(tmp_path / "clean", dataset, steps=2)
     kept, wanted = (load_model(tmp_path / name).model for name in ("run", "clean"))
-    assert clean and np.array_equal(kept.embedding[...], wanted.embedding[...])
+    assert len(clean) == 2
+    assert np.array_equal(kept.embedding[...], wanted.embedding[...])
 
 
 class Unsupervised(DatasetSource):

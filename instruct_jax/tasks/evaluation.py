@@ -150,7 +150,7 @@ def _documents(one: MixtureTask, examples: TextExamples, evaluation: Evaluation)
         yield Item(
             id=name,
             source=name,
-            cluster=one.cluster,
+            cluster=one.cluster or "plain_text",
             dataset=one.dataset,
             template="",
             split="plain_text",

@@ -43,11 +43,13 @@ class Template:
             try:
                 names = [name for _, name, _, _ in string.Formatter().parse(wording) if name is not None]
             except ValueError as error:
-                raise InputError(f"template {self.id!r}: {error} in {wording!r}; double a brace that is meant literally") from None
+                raise InputError(
+                    f"template {self.id!r}: {error} in {wording!r}; double a brace that is meant literally"
+                ) from None
             for name in names:
                 if not name.isidentifier():
                     raise InputError(
-                        f"template {self.id!r}: {{{name}}} in {wording!r} is no field name; double a brace that is meant literally"
+                        f"template {self.id!r}: {{{name}}} in {wording!r} is no field name; double a brace meant literally"
                     )
 
     @property

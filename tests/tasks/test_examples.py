@@ -101,7 +101,7 @@ def test_id_zero_inside_a_task_is_an_ordinary_token(registry, tmp_path):
 def test_an_id_outside_the_tokenizer_is_refused_and_named(registry, tmp_path, ids):
     vocabulary = seqio.PassThroughVocabulary(size=50)
     features = {"targets": seqio.Feature(vocabulary, add_eos=False)}
-    source = Generated(lambda index, split: {"targets": [3, 4] if index == 0 else ids}, size=2)
+    source = Generated(lambda index, _split: {"targets": [3, 4] if index == 0 else ids}, size=2)
     task = registry.TaskRegistry.add("e_outside", source=source, preprocessors=[], output_features=features)
     examples = _open(task, ByteTokenizer(), tmp_path)
     with pytest.raises(MalformedRow, match=r"record 1.*targets must be ids from 0 to 258"):
@@ -120,7 +120,7 @@ def test_string_inputs_and_targets_become_two_turns(registry, tmp_path):
 
 @pytest.mark.parametrize("name", ["targets", "text"])
 def test_targets_or_text_alone_are_a_plain_document(registry, tmp_path, name):
-    source = Generated(lambda index, split: {name: f"document {index}"}, size=2)
+    source = Generated(lambda index, _split: {name: f"document {index}"}, size=2)
     task = registry.TaskRegistry.add(f"e_{name}", source=source, preprocessors=[], output_features=text_features())
     example = _open(task, ByteTokenizer(), tmp_path).example(1, 0)
     assert example.content == Conversation((Message("text", "document 1"),))
@@ -145,7 +145,7 @@ def test_preprocessors_get_no_length_to_cut_to(registry, tmp_path):
     """SeqIO's own trimming would cut targets silently; lengths are prepare's business."""
     vocabulary = seqio.PassThroughVocabulary(size=200, eos_id=1)
     features = {"targets": seqio.Feature(vocabulary, add_eos=True)}
-    source = Generated(lambda index, split: {"targets": list(range(2, 150))}, size=1)
+    source = Generated(lambda _index, _split: {"targets": list(range(2, 150))}, size=1)
     task = registry.TaskRegistry.add(
         "e_long",
         source=source,
@@ -172,21 +172,21 @@ def test_preprocessors_get_no_length_to_cut_to(registry, tmp_path):
     ],
 )
 def test_a_task_that_cannot_be_read_says_why(registry, tmp_path, steps, record, message):
-    source = Generated(lambda index, split: record, size=2)
+    source = Generated(lambda _index, _split: record, size=2)
     task = registry.TaskRegistry.add("e_wrong", source=source, preprocessors=steps, output_features=text_features())
     with pytest.raises(InputError, match=message):
         _open(task, ByteTokenizer(), tmp_path)
 
 
 def test_a_split_that_is_not_there_is_named(registry, tmp_path):
-    source = Generated(lambda index, split: {"text": "t"}, size=2, splits=("train",))
+    source = Generated(lambda _index, _split: {"text": "t"}, size=2, splits=("train",))
     task = registry.TaskRegistry.add("e_split", source=source, preprocessors=[], output_features=text_features())
     with pytest.raises(InputError, match="task e_split has no split 'dev'; it has: train"):
         open_examples(task, "dev", ByteTokenizer(), 0, ZERO_SHOT, tmp_path)
 
 
 def test_an_endless_task_cannot_go_through_tf_data(registry, tmp_path):
-    source = Generated(lambda index, split: {"text": "t"})
+    source = Generated(lambda _index, _split: {"text": "t"})
     task = registry.TaskRegistry.add(
         "e_endless", source=source, preprocessors=[lambda ds: ds.map(dict)], output_features=text_features()
     )

@@ -9,7 +9,15 @@ import seqio
 
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.instruct import Instruct, text_features
-from instruct_jax.tasks.mixture import HeldOut, draws, import_modules, largest_remainder, mixing_rates, mixture_tasks
+from instruct_jax.tasks.mixture import (
+    NOTHING_HELD_OUT,
+    HeldOut,
+    draws,
+    import_modules,
+    largest_remainder,
+    mixing_rates,
+    mixture_tasks,
+)
 from instruct_jax.tasks.sources import Generated
 from instruct_jax.text.templates import Template
 
@@ -28,13 +36,13 @@ def three(registry):
     return registry
 
 
-def _rates(name, held_out=HeldOut()):
+def _rates(name, held_out=NOTHING_HELD_OUT):
     return {one.task.name: one.rate for one in mixture_tasks(name, held_out)}
 
 
 def test_numbers_functions_and_examples_proportional_rates_are_seqios(three):
     proportional = functools.partial(seqio.mixing_rate_num_examples, maximum=1_000, temperature=2.0)
-    three.MixtureRegistry.add("m_mix", [("m_small", 3), ("m_middle", lambda task: 0.5), ("m_large", proportional)])
+    three.MixtureRegistry.add("m_mix", [("m_small", 3), ("m_middle", lambda _: 0.5), ("m_large", proportional)])
     assert _rates("m_mix") == pytest.approx({"m_small": 3.0, "m_middle": 0.5, "m_large": 1_000**0.5})
 
 
@@ -58,7 +66,8 @@ def test_a_held_out_cluster_takes_all_its_tasks(three):
     assert _rates("m_mix", HeldOut(clusters=("letters",))) == {"m_small": 0, "m_middle": 0, "m_large": 1.0}
 
 
-def test_a_single_task_is_a_mixture_of_its_own(three):
+@pytest.mark.usefixtures("three")
+def test_a_single_task_is_a_mixture_of_its_own():
     assert _rates("m_small") == {"m_small": 1.0}
 
 

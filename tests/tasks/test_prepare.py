@@ -121,7 +121,8 @@ def test_the_manifest_tells_rates_counts_and_density_as_they_are_in_the_rows(mix
     assert manifest["chat_template"]["fingerprint"] == INSTRUCT.fingerprint()
 
 
-def test_a_second_epoch_wears_other_templates(mixture, tmp_path):
+@pytest.mark.usefixtures("mixture")
+def test_a_second_epoch_wears_other_templates(tmp_path):
     dataset = _prepare(tmp_path / "d", "p_parity", examples=120)
     worn = {(example, epoch): template for _, template, example, epoch, _, _ in _segments(dataset)}
     changed = [worn[example, 0] != worn[example, 1] for example in range(60)]

@@ -23,7 +23,8 @@ def test_plain_seqio_reads_instructions_and_text(registry):
     assert row["targets"].decode() == procedural.suite_text.base_document(0, "train")
 
 
-def test_replayed_text_has_its_share_whatever_is_held_out(registry):
+@pytest.mark.usefixtures("registry")
+def test_replayed_text_has_its_share_whatever_is_held_out():
     held_out = HeldOut(collection.HELD_OUT_CLUSTERS, collection.HELD_OUT_DATASETS)
     tasks = mixture_tasks(procedural.add_mixture(replay=0.3, name="procedural_test_mixture"), held_out)
     rates = {one.task.name: one.rate for one in tasks}

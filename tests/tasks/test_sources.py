@@ -122,7 +122,7 @@ def test_a_generated_sources_identity_follows_its_code_and_its_version():
 
 
 def test_an_endless_source_has_no_size_and_runs_on_through_tf_data():
-    source = Generated(lambda index, split: {"n": index})
+    source = Generated(lambda index, _split: {"n": index})
     assert source.num_input_examples("train") is None
     rows = source.get_dataset("train").skip(1_000).take(1).as_numpy_iterator()
     assert [row["n"] for row in rows] == [1_000]

@@ -13,7 +13,7 @@ from instruct_jax.text.tokenizer import load_tokenizer
 @pytest.fixture
 def mixture(registry):
     """Plain text of few words."""
-    source = Generated(lambda index, split: {"text": f"the {('red', 'green', 'blue')[index % 3]} kite\nnumber {index}"}, 300)
+    source = Generated(lambda index, _split: {"text": f"the {('red', 'green', 'blue')[index % 3]} kite\nnumber {index}"}, 300)
     registry.TaskRegistry.add("tt_text", source=source, preprocessors=[], output_features=text_features())
     return "tt_text"
 

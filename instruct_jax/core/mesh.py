@@ -1,5 +1,6 @@
 """One mesh of devices, and two tables from logical axes to mesh axes: for parameters and for activations."""
 
+import ctypes
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -112,6 +113,7 @@ def global_batch(mesh: Mesh, local: Any) -> Any:
 
 
 def _split_cpu(count: int) -> None:
+    _keep_freed_memory()
     if jax.config.jax_num_cpu_devices == count:
         return
     try:
@@ -121,3 +123,15 @@ def _split_cpu(count: int) -> None:
             raise InputError(
                 f"cpu_devices={count} comes too late: jax already runs with {len(jax.devices('cpu'))} CPU devices in this process"
             ) from None
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc not to give freed memory back to the system: XLA's CPU client takes and frees its workspace in every call.
+
+    Mapping those pages anew each time took half of a small model's step (benchmarks/README.md tells how to measure it).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        trim_threshold, mmap_threshold, keep = -1, -3, 2**31 - 1  # names and numbers of <malloc.h>
+        mallopt(trim_threshold, keep)
+        mallopt(mmap_threshold, keep)

@@ -128,7 +128,7 @@ def _split_cpu(count: int) -> None:
 def _keep_freed_memory() -> None:
     """Tell glibc not to give freed memory back to the system: XLA's CPU client takes and frees its workspace in every call.
 
-    Mapping those pages anew each time took half of a small model's step (benchmarks/README.md tells how to measure it).
+    Mapping those pages anew each time took half of a small model's step on two cores.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

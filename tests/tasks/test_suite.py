@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import itertools
 import re
 import string
 
@@ -287,6 +288,45 @@ def test_plain_text_compares_no_pair_of_another_split():
             found += 1
             assert split_of(pair_content(words.NUMBERS.index(one) + 1, words.NUMBERS.index(other) + 1)) == "train"
     assert found > 100
+
+
+def test_no_document_of_plain_text_is_in_two_splits():
+    documents = {split: {base_document(i, split) for i in range(2_000)} for split in SPLITS}
+    for one, other in itertools.combinations(SPLITS, 2):
+        assert not documents[one] & documents[other]
+    assert all(len(some) > 1_900 for some in documents.values())
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_one_thing_alone_helps_and_the_scene_does_not_contradict_the_need(split):
+    seen = collections.Counter()
+    for d in DATASETS:
+        if d.cluster == "commonsense":
+            for record in records_of(d, split):
+                (need,) = (need for need in words.NEEDS if f" is {need}" in record["text"])
+                seen[d.name, need] += 1
+                kinds = {words.CATEGORY_OF[item] for item in record["options"] if item != record["answer"]}
+                assert not kinds & {words.NEEDS[need].category, *words.NEEDS[need].competing}, record["text"]
+                assert record["answer"] not in words.NEEDS[need].useless
+                if need == "sleepy":
+                    assert record["answer"] in ("bed", "sofa", "couch", "crib")
+    assert not seen["home_choices", "far from home"]
+    assert not seen["trip_choices", "busy in the workshop"]
+    assert seen["market_choices", "far from home"]
+    assert seen["market_choices", "busy in the workshop"]
+
+
+def test_the_english_is_that_of_a_person():
+    for d in DATASETS:
+        for record in records_of(d, "train")[:100]:
+            for template in d.templates:
+                text = "{0.prompt} {0.response}".format(template.apply(record))
+                assert not re.search(r"\bone (coins|books|cards|stamps|degrees)\b|What is the \w+ person|Which colour", text), (
+                    text
+                )
+                assert not re.search(r"The job of [\w ]+ is [a-z]+\.", text), text
+    for i in range(2_000):
+        assert "one degrees" not in base_document(i, "train")
 
 
 def test_seeds_and_splits_are_spread_evenly():

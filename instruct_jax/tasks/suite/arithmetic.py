@@ -1,6 +1,8 @@
 """Arithmetic: the largest or smallest of a few numbers in a list or a small story, and sums.
 
-Split: the unordered number pair that decides the answer, in all datasets alike. A training item holds no test pair at all.
+Split: the unordered number pair that decides the answer, in all datasets alike. A training item of a comparison holds no pair of
+another split at all. In a sum only the two numbers added are kept apart: its answer and the alternatives beside it may pair up
+with them, or with each other, as numbers of another split do.
 """
 
 import functools
@@ -43,23 +45,25 @@ def _temperature(rng: random.Random, numbers: list[str]) -> str:
     return f"It was {numbers[0]} degrees on {first} and {numbers[1]} degrees on {second}."
 
 
-_COMPARISONS: dict[str, tuple[Callable[[random.Random, list[str]], str], int]] = {
-    "count_comparison": (_count, 2),
-    "number_pairs": (_plain, 2),
-    "number_triples": (_plain, 3),
-    "price_comparison": (_price, 2),
-    "temperature_comparison": (_temperature, 2),
+# How a text is made, how many numbers it holds, and the least of them: "one coins" is no English.
+_COMPARISONS: dict[str, tuple[Callable[[random.Random, list[str]], str], int, int]] = {
+    "count_comparison": (_count, 2, 2),
+    "number_pairs": (_plain, 2, 1),
+    "number_triples": (_plain, 3, 1),
+    "price_comparison": (_price, 2, 2),
+    "temperature_comparison": (_temperature, 2, 2),
 }
 
 
 def _compared(rng: random.Random, split: str, name: str) -> dict:
-    make_text, count = _COMPARISONS[name]
+    make_text, count, least = _COMPARISONS[name]
+    numbers_allowed = range(least, len(words.NUMBERS) + 1)
 
     def make(rng: random.Random) -> dict:
-        values = rng.sample(range(1, len(words.NUMBERS) + 1), count)
+        values = rng.sample(numbers_allowed, count)
         if split == "train":  # no evaluation pair may stand in a training item, even where it does not decide
             while any(split_of(pair_content(a, b)) != "train" for a in values for b in values if a < b):
-                values = rng.sample(range(1, len(words.NUMBERS) + 1), count)
+                values = rng.sample(numbers_allowed, count)
         which = rng.choice(("largest", "smallest"))
         best, second = sorted(values, reverse=which == "largest")[:2]
         numbers = [words.NUMBERS[value - 1] for value in values]
@@ -107,7 +111,7 @@ _SUM_WORDINGS = (
     Template("add", "Add {a} and {b}."),
     Template("sum_is", "The sum of {a} and {b} is:"),
     Template("find", "Find the sum of {a} and {b}."),
-    Template("coins", "A box has {a} coins. Add {b} coins. What is the number of coins?"),
+    Template("coins", "The number of coins in a box is {a}. Add {b}. What is the number of coins?"),
     Template("give", "Give the answer: {a} plus {b}."),
     Template("options", "Choose the sum of {a} and {b}.\n{options}"),
     Template("give_sum", "Give the sum of {a} and {b}.", reserved=True),

@@ -7,6 +7,10 @@ What is held out was fixed before any model was evaluated, by two rules that loo
   2021, section 2.2) drops the two together for the same reason.
 * Datasets: of every trained cluster with at least three datasets, the last by alphabet.
 
+What is held out is the instruction, not the language. Plain text, read by the base model and replayed while tuning, holds the
+sentences of every table and passage, those of trip_tables and trip_stories among them, and says their facts again in the very
+restatements that fact_entailment makes its second statements of. Nothing in it asks, answers or judges.
+
 Reserved wordings (three of each dataset's ten) were written together with the others and are trained by no dataset.
 """
 

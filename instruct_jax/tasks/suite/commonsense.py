@@ -1,6 +1,7 @@
 """Commonsense: of the things at hand, the one that helps a person in need.
 
-Split: the noun that helps, by pool. Plain text tells what helps against which need, with every noun.
+Split: the noun that helps, by pool. Plain text tells what helps against which need, with every noun that does. Nothing beside
+the answer is of a kind that might help too.
 """
 
 import functools
@@ -16,13 +17,16 @@ _SCENES = {
     "market_choices": "{name} is {need}. The market sells {items}.",
     "trip_choices": "{name} is {need} on a trip. There is {items}.",
 }
+# The need that a scene contradicts: what is at home helps nobody far from it, and a trip leads out of the workshop.
+_CONTRADICTED = {"home_choices": "far from home", "trip_choices": "busy in the workshop"}
 _ITEMS = 3
 
 
 def _record(rng: random.Random, split: str, name: str) -> dict:
-    need, category = rng.choice(tuple(words.NEEDS.items()))
-    answer = rng.choice(words.pool(words.CATEGORIES[category], split))
-    others = rng.sample([other for other in words.CATEGORY_NAMES if other != category], _ITEMS - 1)
+    met = {need: what for need, what in words.NEEDS.items() if need != _CONTRADICTED.get(name) and what.answers(split)}
+    need, what = rng.choice(tuple(met.items()))
+    answer = rng.choice(what.answers(split))
+    others = rng.sample([other for other in words.CATEGORY_NAMES if other not in (what.category, *what.competing)], _ITEMS - 1)
     items = shuffled(rng, [answer, *(rng.choice(words.nouns_beside(other, split)) for other in others)])
     person = rng.choice(words.NAMES)
     text = _SCENES[name].format(name=person, need=need, items=words.listing([words.a(noun) for noun in items]))

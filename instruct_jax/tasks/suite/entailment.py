@@ -59,7 +59,7 @@ WORDINGS = (
     Template("fits", "Text: {premise} Sentence: {hypothesis} Does the sentence fit the text?", choices=_NO_YES),
     Template("read", "Read the text. Is the last sentence true? {premise} {hypothesis}", choices=_NO_YES),
     Template("options", "{premise} {hypothesis} Is the last sentence true?\n{options}", choices=_NO_YES),
-    Template("mean", "{premise} Does this mean the same? {hypothesis}", choices=_NO_YES),
+    Template("mean", "{premise} Does the text mean that this is true? {hypothesis}", choices=_NO_YES),
     Template("is", "{premise} {hypothesis} The last sentence is:", choices=_FALSE_TRUE),
     Template("second", "{premise} Sentence: {hypothesis} True or false?", choices=_FALSE_TRUE, reserved=True),
     Template("read_this", "Read this: {premise} Is it true? {hypothesis}", choices=_NO_YES, reserved=True),

@@ -44,7 +44,7 @@ DOMAINS = {
         (
             Relation("{S} lives in the {v}.", "Where does {s} live?", "The place where {s} lives is the {v}.", words.PLACES),
             Relation("{S} belongs to {v}.", "Who owns {s}?", "The owner of {s} is {v}.", words.NAMES),
-            Relation("{S} is {v}.", "Which colour is {s}?", "The colour of {s} is {v}.", words.COLOURS),
+            Relation("{S} is {v}.", "What colour is {s}?", "The colour of {s} is {v}.", words.COLOURS),
             Relation("{S} sleeps on a {v}.", "What does {s} sleep on?", "The place where {s} sleeps is a {v}.", _FURNITURE),
         ),
     ),
@@ -52,7 +52,7 @@ DOMAINS = {
         words.NAMES,
         (
             Relation("{S} lives in {v}.", "Where does {s} live?", "The place where {s} lives is {v}.", words.CITIES),
-            Relation("{S} works as a {v}.", "What is the job of {s}?", "The job of {s} is {v}.", words.JOBS),
+            Relation("{S} works as a {v}.", "What is the job of {s}?", "The job of {s} is that of a {v}.", words.JOBS),
             Relation("{S} owns a {v}.", "Which animal does {s} own?", "The animal of {s} is a {v}.", _ANIMALS),
             Relation("{S} likes {v}.", "Which drink does {s} like?", "The drink that {s} likes is {v}.", _DRINKS),
             Relation("{S} goes to work by {v}.", "How does {s} go to work?", "To go to work {s} takes a {v}.", _VEHICLES),
@@ -74,7 +74,7 @@ DOMAINS = {
             Relation("{S} is in {v}.", "Where is {s}?", "The place of {s} is {v}.", words.CITIES),
             Relation("{S} belongs to {v}.", "Who owns {s}?", "The owner of {s} is {v}.", words.NAMES),
             Relation("{S} opens on {v}.", "When does {s} open?", "The day when {s} opens is {v}.", words.DAYS),
-            Relation("{S} has a {v} door.", "Which colour is the door?", "The colour of the door is {v}.", words.COLOURS),
+            Relation("{S} has a {v} door.", "What colour is the door?", "The colour of the door is {v}.", words.COLOURS),
         ),
     ),
     "trip_stories": Domain(

@@ -18,7 +18,11 @@ _PAIRS = {
         {"name": words.NAMES, "thing": words.CATEGORIES["animal"] + words.CATEGORIES["clothing"]},
     ),
     "work_paraphrase": (
-        ("{name} works as a {job} in {city}.", "The job of {name} in {city} is {job}.", "In {city} {name} works as a {job}."),
+        (
+            "{name} works as a {job} in {city}.",
+            "The job of {name} in {city} is that of a {job}.",
+            "In {city} {name} works as a {job}.",
+        ),
         {"name": words.NAMES, "job": words.JOBS, "city": words.CITIES},
     ),
 }
@@ -48,15 +52,28 @@ def _record(rng: random.Random, split: str, name: str) -> dict:
 _NO_YES, _DIFFERENT_SAME = ("no", "yes"), ("different", "same")
 WORDINGS = (
     Template("same", "{first} {second} Does the second sentence mean the same as the first?", choices=_NO_YES),
-    Template("same_different", "{first} {second} Is this the same or different?", choices=_DIFFERENT_SAME),
-    Template("labelled", "Sentence: {first} Sentence: {second} Is it the same or different?", choices=_DIFFERENT_SAME),
+    Template(
+        "same_different",
+        "{first} {second} Does the second sentence mean the same thing or a different thing?",
+        choices=_DIFFERENT_SAME,
+    ),
+    Template(
+        "labelled", "Sentence: {first} Sentence: {second} Is it the same thing or a different thing?", choices=_DIFFERENT_SAME
+    ),
     Template("read", "Read the text. Does the second sentence mean the same? {first} {second}", choices=_NO_YES),
-    Template("options", "{first} {second} The second sentence is:\n{options}", choices=_DIFFERENT_SAME),
-    Template("does", "Does this mean the same? {first} {second}", choices=_NO_YES),
+    Template("options", "{first} {second} Does the second sentence mean the same thing?\n{options}", choices=_NO_YES),
+    Template("does", "Does the first sentence mean the same as the second? {first} {second}", choices=_NO_YES),
     Template("true", "{first} Is this true? {second}", choices=_NO_YES),
-    Template("second", "Is the second sentence the same or different? {first} {second}", choices=_DIFFERENT_SAME, reserved=True),
+    Template(
+        "second",
+        "Does the second sentence mean a different thing or the same? {first} {second}",
+        choices=_DIFFERENT_SAME,
+        reserved=True,
+    ),
     Template("last", "{first} {second} Does the last sentence mean the same as the first?", choices=_NO_YES, reserved=True),
-    Template("read_this", "Read this: {first} {second} Does it mean the same?", choices=_NO_YES, reserved=True),
+    Template(
+        "read_this", "Read this: {first} {second} Does the second sentence mean the same thing?", choices=_NO_YES, reserved=True
+    ),
 )
 
 DATASETS = tuple(SuiteDataset(name, CLUSTER, functools.partial(_record, name=name), WORDINGS) for name in _PAIRS)

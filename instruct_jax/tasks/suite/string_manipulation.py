@@ -63,7 +63,7 @@ def _reverse(rng: random.Random, split: str, name: str) -> dict:
 
 def _position_wordings(noun: str, where: str) -> tuple[Template, ...]:
     return (
-        Template("what", f"{{text}} What is the {{which}} {noun}?"),
+        Template("what", f"{{text}} {'Who' if noun == 'person' else 'What'} is the {{which}} {noun}?"),
         Template("give", f"Give the {{which}} {noun} {where}. {{text}}"),
         Template("comes", f"Which {noun} comes {{which}}? {{text}}"),
         Template("name", f"{{text}} Name the {noun} that is {{which}}."),
@@ -82,11 +82,11 @@ _REVERSE_WORDINGS = (
     Template("backwards", "Read this list backwards: {items}"),
     Template("last_first", "Give the list from last to first: {items}"),
     Template("turn", "The list is {items}. Turn the order round."),
-    Template("say", "Say these words backwards: {items}"),
+    Template("say", "Say this list backwards: {items}"),
     Template("is", "The list is {items}. In reverse order it is:"),
     Template("say_reverse", "Say the list in reverse order: {items}", reserved=True),
     Template("write_backwards", "The list is {items}. Write it backwards.", reserved=True),
-    Template("give_words", "Give these words from last to first: {items}", reserved=True),
+    Template("give_words", "Write this list from last to first: {items}", reserved=True),
 )
 
 DATASETS = tuple(

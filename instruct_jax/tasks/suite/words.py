@@ -7,6 +7,8 @@ prompt of any of them. Plain text states the category of every noun, and cluster
 Every noun begins with a consonant, so "a" is always its article.
 """
 
+import dataclasses
+
 CATEGORIES = {
     "animal": ("cat", "dog", "fox", "horse", "sheep", "goat", "rabbit", "duck", "bear", "mouse", "wolf", "hen"),
     "fruit": ("pear", "plum", "peach", "cherry", "lemon", "melon", "grape", "mango", "fig", "banana", "kiwi", "lime"),
@@ -54,16 +56,40 @@ NUMBERS = (
     *("fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
 )
 
-# What a person in need is helped by: the need in words, and the category that meets it.
+
+@dataclasses.dataclass(frozen=True)
+class Need:
+    """What a person in need is helped by.
+
+    Attributes:
+      category: the kind of thing that helps.
+      competing: the kinds of which some thing might help too, so that none of them may stand beside the answer.
+      useless: the nouns of the category that do not help.
+    """
+
+    category: str
+    competing: tuple[str, ...] = ()
+    useless: tuple[str, ...] = ()
+
+    def answers(self, split: str | None = None) -> tuple[str, ...]:
+        """The nouns that help: of a split's pool, or all."""
+        nouns = CATEGORIES[self.category]
+        return tuple(noun for noun in (pool(nouns, split) if split else nouns) if noun not in self.useless)
+
+
 NEEDS = {
-    "hungry": "fruit",
-    "thirsty": "drink",
-    "cold": "clothing",
-    "lonely": "animal",
-    "sleepy": "furniture",
-    "musical": "instrument",
-    "busy in the workshop": "tool",
-    "far from home": "vehicle",
+    "hungry": Need("fruit", competing=("animal", "drink")),  # a duck, a hen and milk are food
+    "thirsty": Need("drink", competing=("fruit",)),  # a melon is full of juice
+    "cold": Need("clothing", competing=("drink", "furniture"), useless=("belt",)),  # cocoa and a bed are warm
+    "lonely": Need("animal"),
+    "sleepy": Need(
+        "furniture",
+        competing=("drink",),  # coffee
+        useless=("table", "chair", "desk", "bench", "stool", "cupboard", "wardrobe", "bookcase"),
+    ),
+    "musical": Need("instrument"),
+    "busy in the workshop": Need("tool", competing=("furniture", "clothing")),  # a bench, a glove
+    "far from home": Need("vehicle", competing=("animal",)),  # a horse
 }
 
 

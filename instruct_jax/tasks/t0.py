@@ -3,27 +3,32 @@
 This is the layout of T0's training prompts as released with Self-Instruct: a line is {"prompt", "completion"}, the wording
 already applied, and a file is one template of its dataset.
 
-The last tenth of every file is the validation split, unless told otherwise; the rest is for training. Files of a dataset
-list the same source items in the same order, up to what a template had to leave out, so a contiguous block keeps nearly
-every item out of one of the splits under all its wordings. Where files differ in which items they leave out, an item near
-the border can fall on both sides: the split is an approximation.
+About a tenth of every file is the validation split, unless told otherwise; the rest is for training. Rows made from one
+source go to one split together, under all their wordings: `shared_sources` finds them by their words, since files of a
+dataset may list different items, or the same passage at different places. Rows about one thing that share neither a place
+nor a long sentence are not found.
 """
 
 import collections
+import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import seqio
 
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.instruct import Instruct, text_features
+from instruct_jax.tasks.shared_sources import shared_sources, validation_sources
 from instruct_jax.tasks.sources import JsonRecords, MalformedRow, Records, RecordSource
 from instruct_jax.text.templates import Template
 
 _MOST_OPTIONS = 20
 _ROWS_PER_OPTION = 10
+_SPLIT_VERSION = 2  # raise it when the same files would be split otherwise
 _FEWEST_TEMPLATES = 4  # datasets with fewer templates reserve none
 
 
@@ -43,7 +48,7 @@ def add_mixture(
       rate: of every task; in proportion to its examples unless told otherwise.
       reserved_templates: how many templates to reserve for evaluation in each dataset that has at least four, by hash of
         their names.
-      validation_share: how much of every file's end is the validation split; 0 for none.
+      validation_share: how much of every file is the validation split, at most; 0 for none.
       metrics: scorer names for generated answers.
 
     Returns:
@@ -63,12 +68,12 @@ def add_mixture(
 
 
 class TreeSource(RecordSource):
-    """The files of one dataset: records of {"prompt", "completion", "template", "row"} and, where inferred, "options".
+    """The files of one dataset: records of {"prompt", "completion", "template", "source"} and, where inferred, "options".
 
     Args:
       files: the dataset's files.
       reserved: names of the templates that the training split leaves out.
-      validation_share: how much of every file's end is the validation split.
+      validation_share: how much of every file is the validation split, at most.
     """
 
     def __init__(self, files: Sequence[Path], reserved: Sequence[str], validation_share: float):
@@ -79,45 +84,68 @@ class TreeSource(RecordSource):
         return f"TreeSource({self._files[0].parent})"
 
     def read(self, split: str) -> "TreeRecords":
-        files = [file for file in self._files if split != "train" or file.stem not in self._reserved]
-        return TreeRecords(files, split, self._validation_share)
+        if split not in self.splits:
+            raise InputError(f"{self} has no split {split!r}; it has: {', '.join(self.splits)}")
+        wordings, validation = self._wordings
+        places = [
+            (number, row)
+            for number, wording in enumerate(wordings)
+            if split != "train" or wording.name not in self._reserved
+            for row, source in enumerate(wording.sources.tolist())
+            if (source in validation) == (split == "validation")
+        ]
+        return TreeRecords(wordings, places)
 
     def identity(self, split: str) -> Any:
-        return [split, sorted(self._reserved), self._validation_share, self.records(split).identity()]
+        files = [wording.rows.identity() for wording in self._wordings[0]]
+        return [_SPLIT_VERSION, split, sorted(self._reserved), self._validation_share, files]
+
+    @functools.cached_property
+    def _wordings(self) -> "tuple[list[_Wording], set[int]]":
+        """Every file, and the sources that validation has; one pass over the files for both splits."""
+        opened = [JsonRecords([file]) for file in self._files]
+        prompts, completions = ([list(rows.values(name)) for rows in opened] for name in ("prompt", "completion"))
+        texts = [
+            [f"{prompt}\n{completion}" for prompt, completion in zip(*file, strict=True)]
+            for file in zip(prompts, completions, strict=True)
+        ]
+        sources = shared_sources(texts)
+        everything = [text for file in texts for text in file]
+        order = sorted(set(np.concatenate(sources).tolist()), key=lambda source: _sha256(everything[source]))
+        wordings = [
+            _Wording(file.stem, rows, of_row, answer_options([one for one in answers if isinstance(one, str)]))
+            for file, rows, of_row, answers in zip(self._files, opened, sources, completions, strict=True)
+        ]
+        return wordings, validation_sources(sources, self._validation_share, order)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Wording:
+    """One file: its template's name, its rows, the source of each, and the options of its answers."""
+
+    name: str
+    rows: JsonRecords
+    sources: np.ndarray
+    options: list[str] | None
 
 
 class TreeRecords(Records):
-    """The rows of one split of a dataset's files."""
+    """The rows of one split of a dataset's files, at these (file, row) places."""
 
-    def __init__(self, files: Sequence[Path], split: str, validation_share: float):
-        self._files = [JsonRecords([file]) for file in files]
-        self._names = [file.stem for file in files]
-        self._options: dict[int, list[str] | None] = {}
-        self._places = []
-        for number, rows in enumerate(self._files):
-            border = rows.size - int(rows.size * validation_share)
-            self._places += [(number, row) for row in (range(border) if split == "train" else range(border, rows.size))]
-        self.size = len(self._places)
+    def __init__(self, wordings: "Sequence[_Wording]", places: Sequence[tuple[int, int]]):
+        self._wordings, self._places, self.size = wordings, places, len(places)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         number, row = self._places[index]
-        fields = _checked(self._files[number], row)
-        record = {"prompt": fields["prompt"], "completion": fields["completion"], "template": self._names[number], "row": row}
-        options = self._file_options(number)
-        return record if options is None else {**record, "options": options}
+        wording = self._wordings[number]
+        fields = _checked(wording.rows, row)
+        record = {"prompt": fields["prompt"], "completion": fields["completion"], "template": wording.name}
+        record["source"] = int(wording.sources[row])
+        return record if wording.options is None else {**record, "options": wording.options}
 
     def where(self, index: int) -> str:
         number, row = self._places[index]
-        return self._files[number].where(row)
-
-    def identity(self) -> Any:
-        return [file.identity() for file in self._files]
-
-    def _file_options(self, number: int) -> list[str] | None:
-        if number not in self._options:
-            completions = list(self._files[number].values("completion"))
-            self._options[number] = answer_options([one for one in completions if isinstance(one, str)])
-        return self._options[number]
+        return self._wordings[number].rows.where(row)
 
 
 def answer_options(completions: Sequence[str]) -> list[str] | None:
@@ -141,7 +169,7 @@ def reserved_names(names: Sequence[str], count: int) -> list[str]:
     """
     if len(names) < _FEWEST_TEMPLATES:
         return []
-    return sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:count]
+    return sorted(names, key=_sha256)[:count]
 
 
 def _datasets(folder: Path) -> list[list[Path]]:
@@ -170,10 +198,14 @@ def _add_task(
     task = f"{name}_{dataset}"
     if task in seqio.TaskRegistry.names():
         seqio.TaskRegistry.remove(task)
-    instruct = Instruct(templates, cluster, dataset, metrics, template_field="template", source_field="row")
+    instruct = Instruct(templates, cluster, dataset, metrics, template_field="template", source_field="source")
     source = TreeSource(files, reserved, validation_share)
     seqio.TaskRegistry.add(task, source=source, preprocessors=[instruct], output_features=text_features())
     return task
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _checked(rows: JsonRecords, row: int) -> dict[str, Any]:

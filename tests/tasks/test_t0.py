@@ -10,6 +10,7 @@ from instruct_jax.tasks.evaluation import Evaluation
 from instruct_jax.tasks.examples import instruct_of
 from instruct_jax.tasks.mixture import HeldOut, mixture_tasks
 from instruct_jax.tasks.prepare import prepare
+from instruct_jax.tasks.shared_sources import shared_sources
 from instruct_jax.text.chat import INSTRUCT
 
 
@@ -19,8 +20,8 @@ def _rows(name, count, answers=("Yes", "No")):
 
 @pytest.fixture
 def tree(write_tree):
-    """Two clusters; `opinion` has four templates and thus reserves one; `facts` has free answers."""
-    files = {f"sentiment/opinion/w{number}": _rows(f"w{number}", 40 + number) for number in range(4)}
+    """Two clusters; `opinion` asks the same 40 items in four templates and thus reserves one; `facts` has free answers."""
+    files = {f"sentiment/opinion/w{number}": _rows(f"In way {number}: the", 40) for number in range(4)}
     files["qa/facts/ask"] = _rows("ask", 30, [f"answer {number}" for number in range(30)])
     files["qa/trivia/ask"] = _rows("trivia", 25)
     return write_tree(files)
@@ -40,10 +41,16 @@ def test_clusters_datasets_and_templates_are_discovered(registry, tree):
 def test_every_row_is_an_example_of_the_template_its_file_names(registry, tree):
     source = registry.TaskRegistry.get(_one(tree, "t0_opinion", reserved_templates=0)).source
     records = source.records("train")
-    assert records.size == 36 + 37 + 38 + 39, "the last tenth of each file, rounded down, is for validation"
+    assert records.size == 4 * 36, "a tenth of each file is for validation"
     assert {record["template"] for record in map(records.__getitem__, range(records.size))} == {"w0", "w1", "w2", "w3"}
-    assert records[0] == {"prompt": "w0 question 0?\n", "completion": "Yes", "template": "w0", "row": 0, "options": ["No", "Yes"]}
-    assert records.where(0).endswith("sentiment/opinion/w0.jsonl:1")
+    line = int(records.where(0).rpartition("sentiment/opinion/w0.jsonl:")[2])
+    assert records[0] == {
+        "prompt": f"In way 0: the question {line - 1}?\n",
+        "completion": "Yes" if line % 2 else "No",
+        "template": "w0",
+        "source": line - 1,
+        "options": ["No", "Yes"],
+    }
 
 
 def _one(tree, task, **arguments):
@@ -51,13 +58,54 @@ def _one(tree, task, **arguments):
     return task
 
 
-def test_no_source_item_is_in_both_splits_under_any_wording(registry, tree):
-    source = registry.TaskRegistry.get(_one(tree, "t0_opinion")).source
-    rows = {split: [source.records(split)[i] for i in range(source.records(split).size)] for split in ("train", "validation")}
-    texts = {split: {row["prompt"] for row in found} for split, found in rows.items()}
-    assert not texts["train"] & texts["validation"]
-    assert max(row["row"] for row in rows["train"]) < 39
-    assert min(row["row"] for row in rows["validation"]) >= 36
+def _passage(number):
+    return f"The {number}th house of the long road to the sea was painted by a man who had never painted a house before. "
+
+
+def _ragged_tree(write_tree):
+    """Two files in step; one that leaves items out; one of other questions about the same passages in another order."""
+    ask = [{"prompt": f"Read: {_passage(n // 2)}Was {n} there?", "completion": f"{n} was"} for n in range(40)]
+    tell = [{"prompt": f"{n} in the following?\n{_passage(n // 2)}", "completion": f"{n} was"} for n in range(40)]
+    some = [{"prompt": f"Tell me more. {_passage(n // 2)}", "completion": f"more {n}"} for n in range(0, 40, 3)]
+    other = [{"prompt": f"Who painted it? {_passage(19 - n % 20)}", "completion": f"man {n}"} for n in range(33)]
+    return write_tree({"qa/houses/ask": ask, "qa/houses/tell": tell, "qa/houses/some": some, "qa/houses/other": other})
+
+
+def _splits(source):
+    return {split: [source.records(split)[i] for i in range(source.records(split).size)] for split in ("train", "validation")}
+
+
+def test_no_passage_is_in_both_splits_under_any_wording_at_any_place(registry, write_tree):
+    rows = _splits(registry.TaskRegistry.get(_one(_ragged_tree(write_tree), "t0_houses", reserved_templates=0)).source)
+    found = {
+        split: {n for n in range(20) if any(_passage(n).strip() in row["prompt"] for row in of_split)}
+        for split, of_split in rows.items()
+    }
+    assert len(found["validation"]) >= 1
+    assert len(found["train"]) >= 17
+    assert not found["train"] & found["validation"]
+    assert {row["source"] for row in rows["train"]}.isdisjoint(row["source"] for row in rows["validation"])
+    assert sum(map(len, rows.values())) == 40 + 40 + 14 + 33, "every row is in one of the splits"
+
+
+def test_short_items_of_files_in_step_stay_together(registry, tree):
+    rows = _splits(registry.TaskRegistry.get(_one(tree, "t0_opinion", reserved_templates=0)).source)
+    asked = {split: {row["prompt"].rpartition(" ")[2] for row in of_split} for split, of_split in rows.items()}
+    assert len(asked["validation"]) == 4
+    assert len(rows["validation"]) == 4 * 4
+    assert not asked["train"] & asked["validation"]
+
+
+def test_unrelated_items_at_one_place_are_different_sources():
+    first = [f"Say of the {name}: where is it?" for name in ("apple", "boat", "cup", "door")]
+    second = [f"Say of the {name}: where is it?" for name in ("king", "lamp", "moon", "nail")]
+    assert [one.tolist() for one in shared_sources([first, second])] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert [one.tolist() for one in shared_sources([first, [f"{row} Tell!" for row in first]])] == [[0, 1, 2, 3]] * 2
+
+
+def test_a_sentence_of_the_template_makes_no_two_rows_one_source():
+    rows = [f"{_passage(0)}\nWas it {name}?" for name in ("Ann", "Ben", "Cy", "Dot")]
+    assert len(set(shared_sources([rows])[0].tolist())) == 4
 
 
 def test_reserved_wordings_are_a_function_of_their_names_and_left_out_of_training(registry, tree):
@@ -130,6 +178,17 @@ def test_a_folder_that_is_no_such_tree_is_named(write_tree, tmp_path):
     tree = write_tree({"a/same/x": _rows("x", 3), "b/same/x": _rows("x", 3)})
     with pytest.raises(InputError, match="'same' is there in two clusters"):
         t0.add_mixture(str(tree))
+
+
+def test_no_long_sentence_of_the_real_duorc_is_in_both_splits(registry, real_data):
+    rows = _splits(registry.TaskRegistry.get(_one(real_data / "t0", "t0_duorc")).source)
+    wording = "You will be given"
+    sentences = {
+        split: {one for row in of_split for one in row["prompt"].split(". ") if len(one) > 100 and wording not in one}
+        for split, of_split in rows.items()
+    }
+    assert len(sentences["validation"]) > 100
+    assert not sentences["train"] & sentences["validation"]
 
 
 @pytest.mark.usefixtures("registry")

@@ -24,7 +24,7 @@ $(INSTALLED): pyproject.toml constraints/py311.txt constraints/py312.txt
 	$(BIN)/pip install --disable-pip-version-check --quiet -c constraints/py$$version.txt -e '.[dev]'; \
 	touch $@
 
-demo: setup ## data, tokenizer, base model, instruction tuning, evaluation, report: on this machine's CPU
+demo: setup ## data, tokenizer, base model, instruction tuning, evaluation, report: on this machine's CPU (SEED=1: in runs/demo-seed1)
 	VENV=$(VENV) launch/speedrun.sh
 
 test: setup ## the fast tests, on two processes

@@ -9,6 +9,7 @@ gin evaluates and, where the program has a parameter `config`, what its manifest
 
 import dataclasses
 import difflib
+import errno
 import inspect
 import logging
 import os
@@ -29,6 +30,11 @@ from instruct_jax.recipe_check import check_names, check_objects, nearest
 REPOSITORY = Path(__file__).resolve().parent.parent
 FLAGS = ("--gin_file", "--gin_search_paths", "--gin.NAME", "--print_config", "--distributed", "--help")
 _TARGET = re.compile(r"([A-Za-z_]\w*/)*[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+# What a file system says of a place where nothing can be written.
+_UNWRITABLE = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EBUSY),
+    *(errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG),
+}
 # What libraries print while they are imported, unless the user asks for it.
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "GRPC_VERBOSITY": "ERROR"}
 
@@ -84,8 +90,23 @@ def _run(arguments: Arguments) -> int:
     values = gin.get_bindings(program)
     if "config" in inspect.signature(program).parameters:
         values.setdefault("config", text)
-    program(**values)
+    try:
+        program(**values)
+    except OSError as error:
+        if error.errno in _UNWRITABLE and error.filename and _concerns(error.filename, values.get("workdir")):
+            raise InputError(
+                f"WORKDIR {values['workdir']}: {error.strerror}: {error.filename}; give a folder that can be written"
+            ) from None
+        raise
     return 0
+
+
+def _concerns(file: str | bytes | os.PathLike, workdir: str | os.PathLike | None) -> bool:
+    """Whether a file is the folder to write, in it, beside it under a longer name (.partial), or above it."""
+    if workdir is None:
+        return False
+    at, folder = Path(os.fsdecode(file)).absolute(), Path(workdir).absolute()
+    return str(at).startswith(str(folder)) or folder.is_relative_to(at)
 
 
 def _join_processes() -> None:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The whole story on one machine's CPU: data, tokenizer, base model, instruction tuning, evaluation, report, two answers.
 #   SEED=0 RUNS=runs/demo SIZE=full launch/speedrun.sh
+# RUNS is runs/demo-seed1 and so on for another seed, unless it is given.
 # Each step is a program that turns folders into a folder and reuses finished work, so that an interrupted story goes on
 # where it stopped. How far to train is a number of steps, never of seconds: the result is the same on any machine.
 # SIZE=smallest runs every step and learns next to nothing: it shows that the parts fit.
@@ -8,7 +9,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 SEED="${SEED:-0}"
-RUNS="${RUNS:-runs/demo}"
+if [ "$SEED" = 0 ]; then folder=runs/demo; else folder="runs/demo-seed$SEED"; fi
+RUNS="${RUNS:-$folder}"
 SIZE="${SIZE:-full}"
 PATH="$(cd "${VENV:-.venv}" && pwd)/bin:$PATH"
 
@@ -29,7 +31,7 @@ step() {  # NAME RECIPE FLAGS...
   instruct-jax --gin_file="gin_configs/recipes/$2.gin" "${@:3}"
 }
 
-step "Train a tokenizer on the project's own plain text" demo_tokenizer \
+step "Train a tokenizer on the project's own plain text and instructions" demo_tokenizer \
   --gin.WORKDIR="$RUNS/tokenizer"
 step "Prepare plain text for the base model" demo_base_prepare \
   --gin.TOKENIZER="$RUNS/tokenizer" --gin.SEED="$SEED" --gin.WORKDIR="$RUNS/plain_text" "${base_data[@]}"

@@ -11,6 +11,9 @@ on_all() { gcloud compute tpus tpu-vm ssh "$TPU" --zone="$ZONE" --worker=all --c
 
 git archive --prefix=instruct-jax/ -o /tmp/instruct-jax.tar HEAD
 gcloud compute tpus tpu-vm scp /tmp/instruct-jax.tar "$TPU": --zone="$ZONE" --worker=all
-on_all 'tar xf instruct-jax.tar && cd instruct-jax && make setup && .venv/bin/pip install --quiet ".[tpu]"'
+on_all 'tar xf instruct-jax.tar && cd instruct-jax && make setup'
+# In place and under the pins of `make setup`: the recipes are read from the checkout.
+on_all 'cd instruct-jax && version=$(.venv/bin/python -c "import sys; print(\"%d%d\" % sys.version_info[:2])") &&
+  .venv/bin/pip install --quiet -c "constraints/py$version.txt" -e ".[tpu]"'
 # --distributed: jax finds the coordinator and the number of processes in the slice's metadata.
 on_all "cd instruct-jax && .venv/bin/instruct-jax --distributed $(printf '%q ' "$@")"

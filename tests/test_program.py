@@ -43,6 +43,9 @@ def refuse(workdir: str = ""):
 def crash(workdir: str = ""):
     raise ZeroDivisionError("an unexpected fault")
 
+def write(workdir: str = "", elsewhere: str = ""):
+    (Path(elsewhere or workdir) / "deep").mkdir(parents=True)
+
 def stop(workdir: str = ""):
     raise KeyboardInterrupt
 """
@@ -243,6 +246,22 @@ def test_a_file_without_program_says_so(tmp_path, capsys):
 def test_a_refusal_by_the_program_is_one_line(toy, tmp_path, capsys):
     (tmp_path / "p.gin").write_text(f"from {toy} import toy\nPROGRAM = @toy.refuse\ntoy.refuse.workdir = 'runs/x'\n")
     assert refusal(capsys, "--gin_file=p.gin") == "instruct-jax: runs/x holds no dataset; prepare it first\n"
+
+
+@pytest.mark.parametrize("workdir", ["taken", "taken/run", "taken/a/b"])
+def test_a_workdir_that_cannot_be_written_is_one_line(toy, tmp_path, capsys, workdir):
+    (tmp_path / "taken").write_text("a file where a folder is wanted")
+    (tmp_path / "p.gin").write_text(f"from {toy} import toy\nPROGRAM = @toy.write\ntoy.write.workdir = '{workdir}'\n")
+    assert f"WORKDIR {workdir}: Not a directory: taken" in refusal(capsys, "--gin_file=p.gin")
+
+
+def test_a_fault_in_another_file_than_workdir_keeps_its_traceback(toy, tmp_path):
+    (tmp_path / "taken").write_text("a file where a folder is wanted")
+    (tmp_path / "p.gin").write_text(
+        f"from {toy} import toy\nPROGRAM = @toy.write\ntoy.write.workdir = 'runs/x'\ntoy.write.elsewhere = 'taken'\n"
+    )
+    with pytest.raises(NotADirectoryError):
+        main(["--gin_file=p.gin"])
 
 
 def test_an_unexpected_fault_keeps_its_traceback(toy, tmp_path):

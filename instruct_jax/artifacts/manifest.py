@@ -1,4 +1,4 @@
-"""manifest.json: what a folder is, what made it, and from what; written last, so that its presence means finished."""
+"""manifest.json: what a folder is, what made it, and from what. For a dataset or a report it is written last: finished."""
 
 import hashlib
 import importlib.metadata
@@ -72,7 +72,14 @@ def write_json(file: Path, content: Any) -> None:
 
 
 def fresh_partial(folder: Path) -> Path:
-    """An empty folder beside `folder` to build it in; what an earlier, interrupted attempt left there is removed."""
+    """An empty folder beside `folder` to build it in; what an earlier, interrupted attempt left there is removed.
+
+    Raises:
+      InputError: the folder is the root, beside which there is nothing.
+    """
+    folder = folder.resolve()  # "." has no name that one could add to
+    if not folder.name:
+        raise InputError(f"cannot write a folder in the place of {folder}; choose another WORKDIR")
     partial = folder.with_name(folder.name + ".partial")
     if partial.exists():
         shutil.rmtree(partial)

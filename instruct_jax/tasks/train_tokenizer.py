@@ -9,12 +9,21 @@ from pathlib import Path
 import sentencepiece
 from rich.console import Console
 
-from instruct_jax.artifacts.manifest import fresh_partial, versions, write_manifest
+from instruct_jax.artifacts.manifest import NAME, fresh_partial, identity_of, read_manifest, versions, write_manifest
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.examples import open_examples
 from instruct_jax.tasks.instruct import ZERO_SHOT
-from instruct_jax.tasks.mixture import NOTHING_HELD_OUT, HeldOut, draws, import_modules, largest_remainder, mixture_tasks
-from instruct_jax.text.chat import Conversation
+from instruct_jax.tasks.mixture import (
+    NOTHING_HELD_OUT,
+    HeldOut,
+    MixtureTask,
+    draws,
+    import_modules,
+    largest_remainder,
+    mixture_tasks,
+)
+from instruct_jax.tasks.preparation import Preparation
+from instruct_jax.text.chat import BARE, Conversation
 from instruct_jax.text.tokenizer import ByteTokenizer, SentencePieceTokenizer
 
 MODEL_TYPES = ("bpe", "unigram")
@@ -33,13 +42,13 @@ def train_tokenizer(
     held_out: HeldOut = NOTHING_HELD_OUT,
     config: str = "",
 ) -> None:
-    """Learn a vocabulary from examples of a mixture; write `tokenizer.model` and a manifest.
+    """Learn a vocabulary from examples of a mixture; write `tokenizer.model` and a manifest, or find them there already.
 
     Ids 0, 1, 2 are unknown, begin and end of text; digits stand alone; spaces and line breaks are kept as they are. The
     same arguments and sources give the same bytes.
 
     Args:
-      workdir: the folder to write; a finished one is replaced.
+      workdir: the folder to write; a tokenizer made from the same is left as it is, another one is replaced.
       mixture: name of a registered SeqIO mixture or task.
       vocab_size: pieces in all, the three control pieces and, with byte fallback, 256 bytes among them.
       seed: which examples, and in which wordings.
@@ -52,32 +61,42 @@ def train_tokenizer(
       config: the configuration text, for the manifest.
 
     Raises:
-      InputError: bad arguments, or too little text for so many pieces.
+      InputError: bad arguments, something that is no tokenizer lies in `workdir`, or too little text for so many pieces.
     """
     if model_type not in MODEL_TYPES:
         raise InputError(f"model_type is {model_type!r}; expected one of {', '.join(MODEL_TYPES)}")
     if sentences < 1:
         raise InputError(f"sentences is {sentences}; expected at least 1")
-    console, start, folder = Console(), time.monotonic(), Path(workdir)
+    console, start, folder = Console(), time.monotonic(), Path(workdir).resolve()
     import_modules(modules)
-    partial = fresh_partial(folder)
-    lines = _texts(mixture, seed, sentences, split, held_out, partial / "scratch")
-    model = learn(lines, vocab_size, model_type, byte_fallback)
-    shutil.rmtree(partial / "scratch", ignore_errors=True)
-    tokenizer = SentencePieceTokenizer(model)
-    tokenizer.save(partial)
+    tasks = mixture_tasks(mixture, held_out)
     made_from = {
         "mixture": mixture,
+        "vocab_size": vocab_size,
         "seed": seed,
         "sentences": sentences,
         "model_type": model_type,
         "byte_fallback": byte_fallback,
+        "split": split,
+        "held_out": {"clusters": list(held_out.clusters), "datasets": list(held_out.datasets)},
+        "task_identities": _task_identities(tasks, mixture, seed, sentences, split, held_out),
     }
-    fingerprint = {"fingerprint": tokenizer.fingerprint, "vocab_size": tokenizer.vocab_size}
-    write_manifest(partial, "tokenizer", {**fingerprint, **made_from, "config": config, "versions": versions("sentencepiece")})
+    identity = identity_of(made_from)
+    if _is_finished(folder, identity):
+        line = f"{workdir} is finished and was made from the same; it stays as it is"
+        console.print(f"train_tokenizer: {line}", markup=False, highlight=False, soft_wrap=True)
+        return
+    partial = fresh_partial(folder)
+    lines = _texts(tasks, seed, sentences, split, partial / "scratch")
+    model = learn(lines, vocab_size, model_type, byte_fallback)
+    shutil.rmtree(partial / "scratch", ignore_errors=True)
+    tokenizer = SentencePieceTokenizer(model)
+    tokenizer.save(partial)
+    known = {"identity": identity, "fingerprint": tokenizer.fingerprint, **made_from}
+    write_manifest(partial, "tokenizer", {**known, "config": config, "versions": versions("sentencepiece")})
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
-    line = f"{folder}: {tokenizer.vocab_size:,} pieces from {sentences:,} examples in {time.monotonic() - start:.1f} s"
+    line = f"{workdir}: {tokenizer.vocab_size:,} pieces from {sentences:,} examples in {time.monotonic() - start:.1f} s"
     console.print(f"train_tokenizer: {line}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -114,9 +133,38 @@ def learn(lines: Iterator[str], vocab_size: int, model_type: str = "bpe", byte_f
     return model.getvalue()
 
 
-def _texts(mixture: str, seed: int, sentences: int, split: str, held_out: HeldOut, scratch: Path) -> Iterator[str]:
-    """The texts of the mixture's examples, message by message."""
-    tasks = mixture_tasks(mixture, held_out)
+def _is_finished(folder: Path, identity: str) -> bool:
+    """Whether this very tokenizer lies in the folder; refuses a folder of anything else, which replacing would destroy."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    if not (folder / NAME).exists():
+        raise InputError(f"{folder} exists and is no tokenizer; choose another WORKDIR, or remove it")
+    return read_manifest(folder, "tokenizer").get("identity") == identity
+
+
+def _task_identities(
+    tasks: Sequence[MixtureTask], mixture: str, seed: int, sentences: int, split: str, held_out: HeldOut
+) -> dict[str, str]:
+    """What decides the tasks' examples, as a dataset prepared from them would know it."""
+    job = Preparation(
+        mixture=mixture,
+        tokenizer=ByteTokenizer(),
+        chat_template=BARE,
+        length=2,
+        seed=seed,
+        examples=sentences,
+        split=split,
+        overflow="error",
+        malformed="error",
+        held_out=held_out,
+        evaluation=None,
+        prompts=ZERO_SHOT,
+    )
+    return job.description(tasks)["task_identities"]
+
+
+def _texts(tasks: Sequence[MixtureTask], seed: int, sentences: int, split: str, scratch: Path) -> Iterator[str]:
+    """The texts of the tasks' examples, message by message."""
     opened = {
         place: open_examples(one.task, split, ByteTokenizer(), seed, ZERO_SHOT, scratch)
         for place, one in enumerate(tasks)

@@ -61,7 +61,8 @@ class Template:
         """The record in this template's words.
 
         Raises:
-          InputError: the record lacks a field that the wording names, or its label is out of range.
+          InputError: the record lacks a field that the wording names, or the field holds no text or number; its label is out
+            of range; or the response is not one of the alternatives that it would be ranked among.
         """
         values = dict(record)
         options = None
@@ -74,18 +75,28 @@ class Template:
             options = self.choices
             values["answer"] = self.choices[label]
         elif values.get("options"):
-            options = tuple(values["options"])
+            options = tuple(map(str, values["options"]))
         if options is not None:
             values["options"] = "\n".join(f"- {option}" for option in options)
         prompt, response = (self._fill(wording, values) for wording in (self.prompt, self.response))
-        return Instance(prompt, response, options if self.original_task else None)
+        if not self.original_task:
+            return Instance(prompt, response)
+        if options is not None and response not in options:
+            raise InputError(
+                f"template {self.id!r}: the response {response!r} is not among the options {list(options)}, so that no ranking "
+                "finds it; let the response be the answer alone, or set original_task=False"
+            )
+        return Instance(prompt, response, options)
 
     def _fill(self, wording: str, values: Mapping[str, Any]) -> str:
-        try:
-            return wording.format_map(values)
-        except KeyError as error:
-            have = ", ".join(sorted(values))
-            raise InputError(f"template {self.id!r} names the field {error}, which the record lacks; it has: {have}") from None
+        for name in sorted(fields_of(wording)):
+            if name not in values:
+                have = ", ".join(sorted(values))
+                raise InputError(f"template {self.id!r} names the field {name!r}, which the record lacks; it has: {have}")
+            if not isinstance(values[name], str | int | float):
+                kind = type(values[name]).__name__
+                raise InputError(f"template {self.id!r}: field {name!r} holds {kind}; expected text or a number: mend the record")
+        return wording.format_map(values)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -138,7 +138,7 @@ class HuggingFaceTokenizer(Tokenizer):
         self._tokenizer.no_padding()
         self._content, self._names = content, {"bos_token": bos, "eos_token": eos}
         self._added = {token.content: i for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special}
-        self.vocab_size = self._tokenizer.get_vocab_size()
+        self.vocab_size = max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1  # ids may have gaps
         self.bos_id = self._named(bos, name)
         self.eos_id = self._named(eos, name)
         self.fingerprint = _hash(b"tokenizers\0" + content + json.dumps(self._names).encode())
@@ -193,11 +193,23 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     content = path.read_bytes()
     if path.suffix == ".json":
         config_file = path.with_name("tokenizer_config.json")
-        config = json.loads(config_file.read_text()) if config_file.exists() else {}
+        config = _config(config_file) if config_file.exists() else {}
         return HuggingFaceTokenizer(
             content, _token_text(config.get("bos_token")), _token_text(config.get("eos_token")), str(path)
         )
     return SentencePieceTokenizer(content, str(path))
+
+
+def _config(file: Path) -> dict:
+    try:
+        config = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise InputError(
+            f"{file} is not valid JSON ({error}); mend it, or remove it if the tokenizer has no bos and eos"
+        ) from None
+    if not isinstance(config, dict):
+        raise InputError(f"{file} holds a JSON {type(config).__name__}; expected an object with bos_token and eos_token")
+    return config
 
 
 def _token_text(entry: str | dict | None) -> str | None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from instruct_jax.artifacts.manifest import read_manifest
+from instruct_jax.artifacts.manifest import read_manifest, write_manifest
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.instruct import text_features
 from instruct_jax.tasks.sources import Generated
@@ -44,6 +44,36 @@ def test_every_text_survives_a_round_trip(mixture, tmp_path, text):
     ids = tokenizer.encode(text)
     assert not {tokenizer.bos_id, tokenizer.eos_id} & set(ids)
     assert tokenizer.decode(ids) == text
+
+
+def test_a_folder_that_is_no_tokenizer_is_left_alone(mixture, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.jpg").write_text("dear")
+    with pytest.raises(InputError, match="photos exists and is no tokenizer"):
+        _train(tmp_path / "photos", mixture)
+    (tmp_path / "data").mkdir()
+    write_manifest(tmp_path / "data", "dataset", {})
+    with pytest.raises(InputError, match="data is a dataset; expected a tokenizer"):
+        _train(tmp_path / "data", mixture)
+    assert (tmp_path / "photos" / "one.jpg").read_text() == "dear"
+    assert read_manifest(tmp_path / "data", "dataset")
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"vocab_size": 321}, {"sentences": 201}])
+def test_finished_work_is_reused_and_made_anew_from_anything_else(mixture, tmp_path, change):
+    _train(tmp_path / "t", mixture)
+    before = (tmp_path / "t" / "manifest.json").stat().st_mtime_ns
+    _train(tmp_path / "t", mixture)
+    assert (tmp_path / "t" / "manifest.json").stat().st_mtime_ns == before
+    _train(tmp_path / "t", mixture, **change)
+    assert (tmp_path / "t" / "manifest.json").stat().st_mtime_ns != before
+
+
+def test_the_manifest_tells_what_the_tokenizer_was_learned_from(mixture, tmp_path):
+    _train(tmp_path / "t", mixture)
+    manifest = read_manifest(tmp_path / "t", "tokenizer")
+    assert (manifest["split"], manifest["held_out"]) == ("train", {"clusters": [], "datasets": []})
+    assert list(manifest["task_identities"]) == [mixture]
 
 
 def test_more_pieces_than_the_text_holds_are_refused(mixture, tmp_path):

@@ -50,6 +50,31 @@ def test_a_missing_field_is_named_with_those_that_are_there():
         Template("t", "{passage}").apply({"text": "x", "answer": "y"})
 
 
+def test_a_response_that_no_ranking_could_find_is_refused():
+    record = {"q": "?", "answer": "b", "options": ["a", "b"]}
+    with pytest.raises(InputError, match=r"'Answer: b' is not among the options \['a', 'b'\]"):
+        Template("t", "{q}", "Answer: {answer}").apply(record)
+    with pytest.raises(InputError, match="is not among the options"):
+        Template("t", "{q}", "Answer: {answer}", choices=("a", "b")).apply({"q": "?", "label": 1})
+    assert Template("t", "{q}", "Answer: {answer}", original_task=False).apply(record).response == "Answer: b"
+
+
+def test_options_that_are_numbers_are_ranked_as_words():
+    assert Template("t", "{q}").apply({"q": "?", "answer": 2, "options": [1, 2]}).options == ("1", "2")
+
+
+@pytest.mark.parametrize("value", [None, ["a"], {"a": "b"}, b"a"])
+@pytest.mark.parametrize("field", ["text", "answer"])
+def test_a_field_that_holds_no_text_is_named(field, value):
+    record = {"text": "x", "answer": "y", field: value}
+    with pytest.raises(InputError, match=f"template 't': field '{field}' holds {type(value).__name__}"):
+        Template("t", "{text}").apply(record)
+
+
+def test_a_field_that_the_wording_does_not_name_may_hold_anything():
+    assert Template("t", "{text}").apply({"text": 3, "answer": 0.5, "other": None}).prompt == "3"
+
+
 def test_the_choice_is_stateless_even_and_new_in_every_epoch():
     def chosen(**changes):
         return [choose(4, **{"seed": 0, "epoch": 0, **changes}, example=str(index)) for index in range(2_000)]

@@ -1,6 +1,7 @@
 """Tokenizers: three libraries behind one interface; no text spells a control id; what is saved is what was loaded."""
 
 import io
+import json
 
 import pytest
 import sentencepiece
@@ -106,6 +107,25 @@ def test_files_that_are_no_tokenizers_are_named(tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             load_tokenizer(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b'{"bos_token": ', "is not valid JSON"), (b"\xff\xfe", "is not valid JSON"), (b"[]", "holds a JSON list")],
+)
+def test_a_broken_configuration_beside_a_tokenizer_is_named(hugging_face_file, tmp_path, content, message):
+    (tmp_path / "tokenizer.json").write_bytes(hugging_face_file)
+    (tmp_path / "tokenizer_config.json").write_bytes(content)
+    with pytest.raises(InputError, match=rf"tokenizer_config\.json {message}"):
+        load_tokenizer(tmp_path)
+
+
+def test_every_id_is_below_the_vocabulary_size_even_where_ids_have_gaps(hugging_face_file):
+    content = json.loads(hugging_face_file)
+    vocabulary = content["model"]["vocab"]
+    last = max(vocabulary, key=vocabulary.get)
+    vocabulary[last] += 100
+    assert HuggingFaceTokenizer(json.dumps(content).encode()).vocab_size == vocabulary[last] + 1
 
 
 def test_a_configured_token_that_is_not_there_is_named(hugging_face_file):

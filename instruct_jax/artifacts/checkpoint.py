@@ -50,7 +50,8 @@ class Checkpoints:
             "parameters": ocp.args.StandardSave(trees.nest(parameters)),
             "optimiser": ocp.args.StandardSave(_leaves(optimiser)),
         }
-        self._manager.save(step, args=ocp.args.Composite(**items))
+        if not self._manager.save(step, args=ocp.args.Composite(**items)):
+            raise RuntimeError(f"orbax refused to save step {step}; it holds {self._manager.all_steps()}")
 
     def restore(self, step: int, parameters: Mapping[str, Any], optimiser: Any) -> tuple[dict[str, Any], Any]:
         """The state of a step, laid out as the given arrays or shapes with shardings."""
@@ -58,7 +59,10 @@ class Checkpoints:
             "parameters": ocp.args.StandardRestore(trees.nest(parameters)),
             "optimiser": ocp.args.StandardRestore(_leaves(optimiser)),
         }
-        restored = self._manager.restore(step, args=ocp.args.Composite(**items))
+        try:
+            restored = self._manager.restore(step, args=ocp.args.Composite(**items))
+        except (OSError, ValueError, KeyError) as error:
+            raise _unreadable(self._manager.directory / str(step), error) from None
         leaves = restored["optimiser"]
         order = [leaves[name] for name in sorted(leaves, key=int)]
         return trees.flatten(restored["parameters"]), jax.tree.unflatten(jax.tree.structure(optimiser), order)
@@ -112,8 +116,9 @@ def read_parameters(run: Path, step: int, parameters: Mapping[str, Any]) -> dict
         try:
             saved = trees.flatten(checkpointer.metadata(folder).item_metadata.tree)
         except (OSError, ValueError, AttributeError) as error:
-            raise InputError(f"the state at {folder} cannot be read ({error}); restore an earlier step, or train again") from None
-        for path in sorted(set(saved) ^ set(parameters)):
+            raise _unreadable(folder, error) from None
+        if odd := sorted(set(saved) ^ set(parameters)):
+            path = odd[0]
             side = "in the model but not in the checkpoint" if path in parameters else "in the checkpoint but not in the model"
             raise InputError(f"parameter {path} is {side} {folder}; build the model from the checkpoint's own spec")
         for path, shape in parameters.items():
@@ -121,12 +126,21 @@ def read_parameters(run: Path, step: int, parameters: Mapping[str, Any]) -> dict
                 raise InputError(
                     f"parameter {path} has shape {tuple(saved[path].shape)} in {folder}; the model wants {tuple(shape.shape)}"
                 )
-        return trees.flatten(checkpointer.restore(folder, trees.nest(parameters)))
+        try:
+            return trees.flatten(checkpointer.restore(folder, trees.nest(parameters)))
+        except (OSError, ValueError, KeyError) as error:
+            raise _unreadable(folder, error) from None
 
 
 def copy_tokenizer(source: Path, run: Path) -> None:
     """Keep the tokenizer beside the weights that were trained with it."""
-    shutil.copytree(source / "tokenizer", run / "tokenizer", dirs_exist_ok=True)
+    shutil.rmtree(run / "tokenizer", ignore_errors=True)
+    shutil.copytree(source / "tokenizer", run / "tokenizer")
+
+
+def _unreadable(folder: Any, error: Exception) -> InputError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return InputError(f"the state at {folder} cannot be read ({reason}); remove that folder to go on from an earlier one")
 
 
 def _leaves(tree: Any) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Dataset:
     """The rows of a finished dataset folder, by index.
 
     Raises:
-      InputError: the folder is no dataset, a shard is missing, or its size or checksum is not the manifest's.
+      InputError: the folder is no dataset, a shard is missing, or its size (up to 1 GiB: checksum) is not the manifest's.
     """
 
     def __init__(self, folder: str | Path):

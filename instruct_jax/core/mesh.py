@@ -101,10 +101,16 @@ def global_batch(mesh: Mesh, local: Any) -> Any:
 
     Returns:
       The same tree of jax.Arrays, [rows of all processes, ...].
+
+    Raises:
+      InputError: the rows do not divide, so that devices would repeat each other's work.
     """
 
     def place(array: np.ndarray) -> jax.Array:
         shape = (array.shape[0] * jax.process_count(), *array.shape[1:])
+        parts = mesh.shape["data"] * mesh.shape["fsdp"]
+        if shape[0] % parts:
+            raise InputError(f"a batch of {shape[0]} rows cannot be shared by data x fsdp = {parts} devices; make it a multiple")
         axes = ("batch", *[None] * (array.ndim - 1))
         sharding = NamedSharding(mesh, spec_for(mesh, ACTIVATIONS, shape, axes))
         return jax.make_array_from_process_local_data(sharding, array, shape)
@@ -134,4 +140,4 @@ def _keep_freed_memory() -> None:
     if mallopt is not None:
         trim_threshold, mmap_threshold, keep = -1, -3, 2**31 - 1  # names and numbers of <malloc.h>
         mallopt(trim_threshold, keep)
-        mallopt(mmap_threshold, keep)
+        _ = mallopt(mmap_threshold, keep) or mallopt(mmap_threshold, 32 << 20)  # the most that older versions take

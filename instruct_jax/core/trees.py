@@ -1,4 +1,4 @@
-"""Pytrees of arrays by path: name, select, count, cast."""
+"""Pytrees of arrays by path: name, select, count, add."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -57,11 +57,6 @@ def count(tree: Any) -> int:
     10
     """
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
-
-
-def cast(tree: Any, dtype: Any) -> Any:
-    """Floating-point leaves in `dtype`; integers, booleans and keys untouched."""
-    return jax.tree.map(lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, tree)
 
 
 def add(left: Any, right: Any) -> Any:

@@ -30,6 +30,8 @@ class DatasetSource:
     def __init__(self, dataset: str | Path, rows: int, seed: int = 0, threads: int = 2):
         self._dataset = Dataset(dataset)
         self._rows, self._seed, self._threads = rows, seed, threads
+        if rows < 1 or not 0 <= seed < 2**32:
+            raise InputError(f"rows is {rows} and seed {seed}; expected at least 1 row, and a seed from 0 to 2**32 - 1")
         if not len(self._dataset):
             raise InputError(f"the dataset at {dataset} has no rows; prepare it with more examples")
         if rows % jax.process_count():

@@ -10,9 +10,9 @@ from instruct_jax.core.mesh import constrain
 from instruct_jax.model.layers import Block, RMSNorm, parameter
 from instruct_jax.model.spec import DecoderSpec
 
-# What the backward pass keeps of each block; the rest is computed again.
+# What the backward pass keeps of each block; the rest it computes again. None: it keeps everything.
 REMAT = {
-    "none": jax.checkpoint_policies.everything_saveable,
+    "none": None,
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
     "full": jax.checkpoint_policies.nothing_saveable,
 }
@@ -56,8 +56,8 @@ class Decoder(nnx.Module):
         def block(hidden: jax.Array, layer: Any) -> tuple[jax.Array, None]:
             return nnx.merge(graph, layer)(hidden, segment_ids, positions), None
 
-        if self.remat != "none":
-            block = jax.checkpoint(block, policy=REMAT[self.remat], prevent_cse=False)
+        if (policy := REMAT[self.remat]) is not None:
+            block = jax.checkpoint(block, policy=policy, prevent_cse=False)
         hidden, _ = jax.lax.scan(block, self._embed(tokens), layers)
         return self.norm(hidden)
 

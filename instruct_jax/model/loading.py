@@ -24,7 +24,7 @@ class DecoderSource:
 
     Attributes:
       spec: sizes and choices; without a vocab_size it takes that of the dataset's tokenizer.
-      dtype: of the computation, a numpy dtype or its name; master weights and gradients are fp32.
+      dtype: of the computation, a numpy dtype or its name; parameters, and sums of gradients over microbatches, are fp32.
       remat: what the backward pass keeps of each block: "none" (all), "dots", "full" (recompute all).
       freeze: regular expressions; a parameter whose path one of them matches from its start is not trained.
     """
@@ -56,6 +56,10 @@ class DecoderSource:
         fitted = dataclasses.replace(self, spec=spec)
         paths = modules.abstract(lambda: fitted.build(jax.random.key(0)))[0].paths
         for pattern in self.freeze:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise InputError(f"freeze pattern {pattern!r} is no regular expression ({error})") from None
             if not any(re.match(pattern, path) for path in paths):
                 raise InputError(f"freeze pattern {pattern!r} matches no parameter; the parameters are: {', '.join(paths)}")
         return fitted

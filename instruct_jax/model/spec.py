@@ -36,6 +36,9 @@ class DecoderSpec:
     norm_epsilon: float = 1e-6
 
     def __post_init__(self):
+        for name in ("embed", "layers", "heads", "kv_heads", "head_dim", "mlp"):
+            if getattr(self, name) < 1:
+                raise InputError(f"DecoderSpec: {name} is {getattr(self, name)}; expected at least 1")
         if self.heads % self.kv_heads:
             raise InputError(
                 f"DecoderSpec: kv_heads={self.kv_heads} does not divide heads={self.heads}; each kv head serves whole groups"

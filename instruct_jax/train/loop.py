@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import optax
+from jax.experimental import multihost_utils
 
 from instruct_jax.artifacts import checkpoint
 from instruct_jax.core import mesh as meshes
@@ -63,11 +65,14 @@ def train(
     Raises:
       InputError: the folder holds another run, the parts do not fit, or the loss stopped being finite.
     """
+    for name, value in {"microbatches": microbatches, "log_every": log_every, "save_every": save_every, "keep": keep}.items():
+        if value < 1:
+            raise InputError(f"{name} is {value}; expected at least 1")
     workdir = Path(workdir)
     started = time.perf_counter()
     model = model.fit(source.manifest)
     blueprint, shapes = abstract_state(model, optimizer, mesh)
-    manifest = run_manifest(model, source, seed, init_from, config)
+    manifest = run_manifest(workdir, model, shapes, source, seed, init_from, config)
     claim(workdir, manifest, source.folder)
     checkpoints = checkpoint.Checkpoints(workdir, keep)
     state, origin = first_state(checkpoints, model, optimizer, shapes, seed, init_from, manifest)
@@ -76,6 +81,8 @@ def train(
         step_function, donate_argnums=0, out_shardings=(jax.tree.map(lambda shape: shape.sharding, shapes), None)
     )
     first = int(state.step)
+    if first > steps:
+        raise InputError(f"{workdir} is at step {first} already, beyond {steps}; ask for more steps, or choose another WORKDIR")
     writer = MetricWriter(workdir, first, steps)
     print(_headline(mesh, shapes, source, origin, first, steps, time.perf_counter() - started), file=sys.stderr, flush=True)
     pace = Pace(first, steps, learning_rate)
@@ -88,16 +95,17 @@ def train(
         try:
             for step in range(first, steps):
                 # Order matters: measure and save the state that has seen exactly `step` batches.
-                if _due(step, eval_every) and step > first:
+                if _due(step, eval_every):
                     writer.write(step, _evaluate(evaluators, step, live))
-                if (_due(step, save_every) and step > first) or stopped:
+                stopping = _on_any_host(bool(stopped))
+                if (_due(step, save_every) and step > first) or stopping:
                     _require_finite(previous, source, checkpoints)
                     checkpoints.save(step, state.parameters(), state.optimiser())
-                if stopped:
-                    raise SystemExit(_farewell(checkpoints, step, stopped[0]))
+                if stopping:
+                    raise SystemExit(_farewell(checkpoints, step, (stopped or [signal.SIGTERM])[0]))
                 batch = source(step, live)
                 state, metrics = train_step(state, meshes.global_batch(mesh, batch))
-                # One step late, so that the host prepares the next batch while the devices compute.
+                # One step late, so that between logged steps the host prepares a batch while the devices compute.
                 _require_finite(previous, source, checkpoints)
                 previous = (step, metrics)
                 pace.count(batch)
@@ -105,7 +113,7 @@ def train(
                     writer.write(step, pace.row(step, metrics, batch, train_step._cache_size()))
             _require_finite(previous, source, checkpoints)
             checkpoints.save(steps, state.parameters(), state.optimiser())
-            if first < steps and evaluators:
+            if evaluators:
                 writer.write(steps, _evaluate(evaluators, steps, live))
         finally:
             checkpoints.close()
@@ -115,6 +123,13 @@ def train(
 
 def _due(step: int, every: int | None) -> bool:
     return every is not None and step % every == 0
+
+
+def _on_any_host(flag: bool) -> bool:
+    """Whether any host's flag is up: all must save and stop at the same step, or they wait for each other for ever."""
+    if jax.process_count() == 1:
+        return flag
+    return bool(multihost_utils.process_allgather(np.array(flag)).any())
 
 
 def _evaluate(evaluators: Mapping[str, Evaluator] | None, step: int, live: Any) -> dict[str, float]:

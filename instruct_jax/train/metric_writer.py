@@ -2,15 +2,20 @@
 
 import importlib.util
 import json
+import math
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import rich.console
 import rich.progress
 from tensorboardX import SummaryWriter
+
+from instruct_jax.artifacts.manifest import identity_of
+from instruct_jax.errors import InputError
 
 
 class MetricWriter:
@@ -23,6 +28,9 @@ class MetricWriter:
     """
 
     def __init__(self, workdir: Path, step: int, steps: int):
+        self._first = jax.process_index() == 0  # one host writes for all
+        if not self._first:
+            return
         self._file = _truncated(workdir / "metrics.jsonl", step)
         self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=step or None)
         self._wandb = _start_wandb(workdir)
@@ -41,8 +49,11 @@ class MetricWriter:
             self._progress.start()
 
     def write(self, step: int, row: Mapping[str, Any]) -> None:
-        """Append a row to every place."""
-        self._file.write(json.dumps({"step": step, **row}) + "\n")
+        """Append a row to every place; a number that is not finite is null in the file, for JSON has no word for it."""
+        if not self._first:
+            return
+        finite = {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}
+        self._file.write(json.dumps({"step": step, **finite}, allow_nan=False) + "\n")
         self._file.flush()
         for name, value in row.items():
             if isinstance(value, (int, float)):
@@ -59,6 +70,8 @@ class MetricWriter:
 
     def close(self) -> None:
         """Flush and close everything."""
+        if not self._first:
+            return
         if self._progress is not None:
             self._progress.stop()
         self._file.close()
@@ -88,9 +101,11 @@ def _start_wandb(workdir: Path) -> Any:
         return None
     import wandb
 
-    return wandb.init(
-        project=os.environ.get("WANDB_PROJECT", "instruct_jax"), name=workdir.name, dir=str(workdir), resume="allow"
-    )
+    project, run = os.environ.get("WANDB_PROJECT", "instruct_jax"), identity_of(str(workdir.resolve()))
+    try:
+        return wandb.init(project=project, name=workdir.name, dir=str(workdir), id=run, resume="allow")
+    except wandb.Error as error:
+        raise InputError(f"Weights & Biases: {error}; log in, or set WANDB_MODE=offline or WANDB_MODE=disabled") from None
 
 
 def _short(value: Any) -> str:

@@ -36,7 +36,8 @@ class Pace:
         row = {
             **means,
             "grad_norm": norm,
-            "learning_rate": float(self._learning_rate(step)),
+            # The schedule goes by the batches that were learned from.
+            "learning_rate": float(self._learning_rate(step - int(metrics["skipped"]))),
             "tokens_per_second": self._all / seconds,
             "supervised_tokens_per_second": self._supervised / seconds,
             "density": float(np.mean([(rows.segment_ids > 0).mean() for rows in arrays])),

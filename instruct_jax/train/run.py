@@ -1,10 +1,13 @@
 """A run's folder: whose it is, what its manifest says, and the state that training begins with."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import optax
+from jax.experimental import multihost_utils
 
 from instruct_jax.artifacts import checkpoint
 from instruct_jax.artifacts.manifest import NAME, identity_of, read_manifest, versions, write_manifest
@@ -14,37 +17,75 @@ from instruct_jax.errors import InputError
 from instruct_jax.train.state import TrainState, fresh_state
 
 
-def run_manifest(model: ModelSource, source: BatchSource, seed: int, init_from: str | Path | None, config: str) -> dict[str, Any]:
-    """What the checkpoint folder's manifest will say; `identity` covers all that decides the result but the number of steps."""
+def run_manifest(
+    workdir: Path,
+    model: ModelSource,
+    shapes: TrainState,
+    source: BatchSource,
+    seed: int,
+    init_from: str | Path | None,
+    config: str,
+) -> dict[str, Any]:
+    """What the checkpoint folder's manifest will say.
+
+    `identity` covers what a resumed run must share with the run it resumes: model, data and their order, seed, origin, and
+    the optimiser state's layout. Dials beside these (steps, learning rate, ...) may change; `claim` says which did.
+    """
     data = source.manifest
+    parents: dict[str, Any] = {"dataset": {"folder": str(source.folder), "identity": data["identity"]}}
+    if init_from is not None:
+        parents["init_from"] = _origin(workdir, init_from)
+    layout = jax.tree_util.tree_leaves_with_path(shapes.opt_state)
     content = {
         "model": model.describe(),
         "tokenizer": data["tokenizer"],
         "chat_template": data["chat_template"],
         "data": source.describe_order(),
         "seed": seed,
+        "init_from": parents.get("init_from"),
+        "optimiser": identity_of([[jax.tree_util.keystr(path), list(shape.shape)] for path, shape in layout]),
     }
-    parents: dict[str, Any] = {"dataset": {"folder": str(source.folder), "identity": data["identity"]}}
-    if init_from is not None:
-        run, step = checkpoint.locate(init_from)
-        parents["init_from"] = {"folder": str(run), "step": step, "identity": read_manifest(run, "checkpoint")["identity"]}
-        content["init_from"] = {"identity": parents["init_from"]["identity"], "step": step}
     made_by = versions("jax", "flax", "optax", "orbax-checkpoint", "instruct-jax")
     return {**content, "identity": identity_of(content), "parents": parents, "config": config, "versions": made_by}
 
 
 def claim(workdir: Path, manifest: dict[str, Any], dataset: Path) -> None:
-    """Make the folder this run's, or make sure that it is already."""
-    if (workdir / NAME).exists():
+    """Make the folder this run's, or make sure that it is already; one host does so for all.
+
+    Raises:
+      InputError: the folder holds states of another run.
+    """
+    if jax.process_index() == 0:
+        _claim(workdir, manifest, dataset)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("run folder claimed")
+
+
+def _claim(workdir: Path, manifest: dict[str, Any], dataset: Path) -> None:
+    if checkpoint.saved_steps(workdir):  # a run that saved nothing yet has nothing to lose
         found = read_manifest(workdir, "checkpoint")
         if found["identity"] != manifest["identity"]:
-            keys = ("model", "tokenizer", "chat_template", "data", "seed", "init_from")
+            keys = ("model", "tokenizer", "chat_template", "data", "seed", "init_from", "optimiser")
             difference = _difference({key: found.get(key) for key in keys}, {key: manifest.get(key) for key in keys})
             raise InputError(f"{workdir} holds another run: {difference}; choose another WORKDIR, or remove that folder")
-        return
+        before = found["config"].splitlines()
+        if changed := [line for line in manifest["config"].splitlines() if line not in before]:
+            print(f"resumed with other settings: {'; '.join(changed)}", file=sys.stderr)
+    elif (workdir / NAME).exists():
+        read_manifest(workdir, "checkpoint")  # refuses a folder of another kind
     workdir.mkdir(parents=True, exist_ok=True)
     checkpoint.copy_tokenizer(dataset, workdir)
     write_manifest(workdir, "checkpoint", manifest)
+
+
+def _origin(workdir: Path, init_from: str | Path) -> dict[str, Any]:
+    """Which checkpoint the first parameters are from; a run that has states of its own no longer looks at it."""
+    if checkpoint.saved_steps(workdir):
+        known = read_manifest(workdir, "checkpoint")["parents"].get("init_from")
+        if known is not None and known["asked"] == str(init_from):
+            return known
+    run, step = checkpoint.locate(init_from)
+    return {"asked": str(init_from), "folder": str(run), "step": step, "identity": read_manifest(run, "checkpoint")["identity"]}
 
 
 def first_state(

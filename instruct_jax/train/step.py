@@ -23,8 +23,8 @@ def make_train_step(
     """The step as a pure function (state, batch) -> (state, metrics).
 
     Metrics hold "loss" and the objective's own, as Means over the whole batch; "grad_norm", of the final gradient before
-    clipping; "tokens", every token that is no padding; "finite". A batch without supervised tokens leaves parameters and moments
-    alone and is counted; so does one whose gradient is not finite, and the loop stops there.
+    clipping; "finite", whether that and the loss are; "skipped", how many batches so far had nothing to learn from. Such
+    a batch leaves parameters and moments alone; so does one that is not finite, and the loop stops there.
     """
 
     def total_loss(trainable: Mapping[str, Any], frozen: Mapping[str, Any], batch: Any) -> tuple[jax.Array, dict[str, Mean]]:

@@ -1,10 +1,12 @@
 """The loop: resuming, stopping, equality across devices and microbatches, and what it refuses."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
+from jax.sharding import AxisType
 
 from instruct_jax.artifacts import checkpoint
 from instruct_jax.core.mesh import make_mesh
@@ -21,7 +23,7 @@ TIMINGS = ("tokens_per_second", "supervised_tokens_per_second", "step_seconds", 
 
 
 def one_device():
-    return jax.make_mesh((1, 1, 1), ("data", "fsdp", "tensor"), devices=jax.devices()[:1])
+    return jax.make_mesh((1, 1, 1), ("data", "fsdp", "tensor"), axis_types=(AxisType.Auto,) * 3, devices=jax.devices()[:1])
 
 
 def run(workdir, dataset, steps=6, mesh=None, rows=8, optimise=optimizer.adamw, source=None, model=None, **settings):
@@ -61,6 +63,67 @@ def test_six_steps_equal_three_a_stop_and_three_more(tmp_path, make_dataset):
     parts = run(tmp_path / "parts", dataset)
     assert [row["step"] for row in whole] == list(range(6))
     assert parts == whole
+    assert all(row["recompiles"] == 0 for row in whole)
+
+
+def test_evaluations_survive_a_stop_and_a_repeated_command(tmp_path, make_dataset):
+    dataset = make_dataset("resume")
+
+    def counting(step, model):
+        return {"norm": float(np.abs(model().embedding[...]).sum()), "step": step}
+
+    settings = {"evaluators": {"embedding": counting}, "eval_every": 2, "save_every": 2}
+    whole = run(tmp_path / "whole", dataset, **settings)
+    run(tmp_path / "parts", dataset, steps=4, **settings)
+    run(tmp_path / "parts", dataset, **settings)
+    assert [row["step"] for row in whole if "embedding/norm" in row] == [0, 2, 4, 6]
+    assert metrics(tmp_path / "parts") == whole
+    run(tmp_path / "parts", dataset, **settings)
+    assert metrics(tmp_path / "parts") == whole
+
+
+def test_a_run_beyond_the_steps_asked_for_says_so(tmp_path, make_dataset):
+    dataset = make_dataset("resume")
+    run(tmp_path, dataset, steps=2)
+    with pytest.raises(InputError, match="is at step 2 already, beyond 1"):
+        run(tmp_path, dataset, steps=1)
+
+
+def test_a_corrected_start_may_use_the_folder_of_a_refused_one(tmp_path, make_dataset):
+    dataset = make_dataset("resume")
+    with pytest.raises(InputError, match="there is no checkpoint at"):
+        run(tmp_path / "run", dataset, steps=1, init_from=tmp_path / "nowhere")
+    assert len(run(tmp_path / "run", dataset, steps=1)) == 1
+
+
+def test_a_resumed_run_no_longer_needs_what_it_started_from(tmp_path, make_dataset):
+    dataset = make_dataset("resume")
+    run(tmp_path / "base", dataset, steps=1)
+    run(tmp_path / "tuned", dataset, steps=1, init_from=tmp_path / "base")
+    shutil.rmtree(tmp_path / "base")
+    assert len(run(tmp_path / "tuned", dataset, steps=2, init_from=tmp_path / "base")) == 2
+
+
+def test_another_optimiser_is_refused(tmp_path, make_dataset):
+    dataset = make_dataset("resume")
+    run(tmp_path, dataset, steps=1)
+    with pytest.raises(InputError, match="holds another run: optimiser is"):
+        run(tmp_path, dataset, steps=2, optimise=optimizer.adafactor)
+
+
+def test_a_broken_state_is_named(tmp_path, make_dataset):
+    dataset = make_dataset("resume")
+    run(tmp_path, dataset, steps=1)
+    for file in (tmp_path / "checkpoints" / "1").rglob("*"):
+        if file.is_file() and file.stat().st_size > 500:
+            file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"checkpoints/1.* cannot be read"):
+        run(tmp_path, dataset, steps=2)
+
+
+def test_rows_that_devices_cannot_share_are_refused(tmp_path, make_dataset):
+    with pytest.raises(InputError, match="6 rows cannot be shared by data x fsdp = 8 devices"):
+        run(tmp_path, make_dataset("resume"), steps=1, rows=6, mesh=make_mesh())
 
 
 def test_rows_logged_beyond_the_saved_state_are_replaced_on_resume(tmp_path, make_dataset):

@@ -1,8 +1,9 @@
 """What a preparation keeps back for evaluation: records of another split, asked in every wording, as items."""
 
+import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import seqio
@@ -27,7 +28,7 @@ class Evaluation:
       split: the split to take records from; never the training split.
       items_per_template: records asked in each wording of each dataset.
       text_items: documents of each plain-text task.
-      seed: of the choice of records.
+      seed: of the choice of records; a source without end gives its first ones whatever the seed.
     """
 
     split: str = "validation"
@@ -44,8 +45,11 @@ def evaluation_items(
     tokenizer: Tokenizer,
     malformed: str,
     scratch: Path,
-) -> tuple[list[Item], list[str]]:
-    """The items of every task that has the split, and the names of those that have no items to give.
+    trained: Collection[str],
+) -> tuple[list[Item], list[str], int]:
+    """The items of every task that has the split, the names of those that have none to give, and the records skipped.
+
+    Templates turned round are not asked: many answers would be right, and one is known.
 
     Args:
       evaluation: what to write.
@@ -55,19 +59,20 @@ def evaluation_items(
       tokenizer: what token ids are checked against.
       malformed: "error" or "skip".
       scratch: folder for what has to be kept on disk.
+      trained: names of the tasks that gave examples to the rows; the datasets of others are unseen.
 
     Raises:
       InputError: no task has an item to give.
     """
-    items, without = [], []
+    items, without, passed = [], [], _Passed(malformed)
     for one in tasks:
         found = []
         if _has_split(one.task, evaluation.split):
             examples = open_examples(one.task, evaluation.split, tokenizer, evaluation.seed, prompts, scratch)
             if isinstance(examples, InstructionExamples):
-                found = list(_asked(examples, evaluation, held_out, prompts, malformed))
+                found = list(_asked(examples, evaluation, held_out, prompts, one.task.name in trained, passed))
             elif isinstance(examples, TextExamples):
-                found = list(_documents(one, examples, evaluation))
+                found = list(_documents(one, examples, evaluation, passed))
         items += found
         if not found:
             without.append(one.task.name)
@@ -76,7 +81,25 @@ def evaluation_items(
             f"no task of the mixture gives evaluation items from split {evaluation.split!r}; name a split they have, or set "
             "evaluation = None"
         )
-    return items, without
+    return items, without, passed.count
+
+
+class _Passed:
+    """Counts the records passed over because they cannot be used, unless such a record is to stop everything."""
+
+    def __init__(self, malformed: str):
+        self._stop, self.count = malformed == "error", 0
+
+    @contextlib.contextmanager
+    def over(self, records: Records, index: int) -> Iterator[None]:
+        """Leave the block at an InputError: passed over and counted, or raised with the record's place."""
+        try:
+            yield
+        except InputError as error:
+            if self._stop:
+                where = "" if isinstance(error, MalformedRow) else f"{records.where(index)}: "
+                raise MalformedRow(f"{where}{error}") from None
+            self.count += 1
 
 
 def _has_split(task: seqio.Task, split: str) -> bool:
@@ -84,23 +107,26 @@ def _has_split(task: seqio.Task, split: str) -> bool:
 
 
 def _asked(
-    examples: InstructionExamples, evaluation: Evaluation, held_out: HeldOut, prompts: PromptSettings, malformed: str
+    examples: InstructionExamples,
+    evaluation: Evaluation,
+    held_out: HeldOut,
+    prompts: PromptSettings,
+    trained: bool,
+    passed: _Passed,
 ) -> Iterator[Item]:
     instruct, records = examples.instruct, examples.records
-    split, wordings = _split_and_wordings(instruct, held_out, prompts)
-    for number, index in _chosen(instruct, records, wordings, evaluation):
+    split, wordings = _split_and_wordings(instruct, held_out, prompts, trained)
+    for number, index in _chosen(instruct, records, wordings, evaluation, passed):
         template = instruct.templates[number]
-        try:
+        instance = None
+        with passed.over(records, index):
             record = records[index]
-            instance = instruct.instance(record, number)
-        except InputError as error:
-            if malformed == "error":
-                where = "" if isinstance(error, MalformedRow) else f"{records.where(index)}: "
-                raise MalformedRow(f"{where}{error}") from None
+            source, instance = instruct.source(record, index), instruct.instance(record, number)
+        if instance is None:
             continue
         yield Item(
             id=f"{instruct.dataset}/{template.id}/{index}",
-            source=instruct.source(record, index),
+            source=source,
             cluster=instruct.cluster,
             dataset=instruct.dataset,
             template=template.id,
@@ -112,17 +138,19 @@ def _asked(
         )
 
 
-def _split_and_wordings(instruct: Instruct, held_out: HeldOut, prompts: PromptSettings) -> tuple[str, list[int]]:
-    everything = list(range(len(instruct.templates)))
+def _split_and_wordings(instruct: Instruct, held_out: HeldOut, prompts: PromptSettings, trained: bool) -> tuple[str, list[int]]:
+    everything = [number for number, template in enumerate(instruct.templates) if template.original_task]
     if instruct.cluster in held_out.clusters:
         return "held_out_cluster", everything
-    if instruct.dataset in held_out.datasets:
+    if instruct.dataset in held_out.datasets or not trained:
         return "held_out_dataset", everything
-    trained = set(instruct.trainable(prompts))
-    return "", [number for number in everything if number in trained or instruct.templates[number].reserved]
+    in_use = set(instruct.trainable(prompts))
+    return "", [number for number in everything if number in in_use or instruct.templates[number].reserved]
 
 
-def _chosen(instruct: Instruct, records: Records, wordings: Sequence[int], evaluation: Evaluation) -> Iterator[tuple[int, int]]:
+def _chosen(
+    instruct: Instruct, records: Records, wordings: Sequence[int], evaluation: Evaluation, passed: _Passed
+) -> Iterator[tuple[int, int]]:
     """(template, record) pairs: the same sources under every wording, as far as they come in it."""
     wanted = evaluation.items_per_template
     if instruct.template_field is None:
@@ -131,18 +159,23 @@ def _chosen(instruct: Instruct, records: Records, wordings: Sequence[int], evalu
         return
     by_wording: dict[str, list[tuple[str, int]]] = {instruct.templates[number].id: [] for number in wordings}
     for index in range(records.size or 0):
-        record = records[index]
-        name = record.get(instruct.template_field)
-        if name in by_wording:
-            by_wording[name].append((_rank(instruct.source(record, index), evaluation.seed), index))
+        with passed.over(records, index):
+            record = records[index]
+            name = record.get(instruct.template_field)
+            if name in by_wording:
+                by_wording[name].append((_rank(instruct.source(record, index), evaluation.seed), index))
     for number in wordings:
         found = sorted(by_wording[instruct.templates[number].id])[:wanted]
         yield from ((number, index) for _, index in found)
 
 
-def _documents(one: MixtureTask, examples: TextExamples, evaluation: Evaluation) -> Iterator[Item]:
+def _documents(one: MixtureTask, examples: TextExamples, evaluation: Evaluation, passed: _Passed) -> Iterator[Item]:
     for index in _sample(examples.records.size, evaluation.text_items, one.dataset, evaluation.seed):
-        example = examples.example(index, 0)
+        example = None
+        with passed.over(examples.records, index):
+            example = examples.example(index, 0)
+        if example is None:
+            continue
         if not example.document:
             return  # turns without templates: there is no telling how their answers are to be scored
         (message,) = example.content.messages

@@ -91,7 +91,7 @@ def open_examples(
         raise InputError(f"task {task.name} has no examples in split {split!r}; check its source and its filters")
     if instruct is not None:
         return InstructionExamples(records, instruct, seed, prompts)
-    first = records[0]
+    first = _first_readable(records)
     if "targets" not in first and "text" not in first:
         raise InputError(
             f"task {task.name} ({records.where(0)}) gives {', '.join(sorted(first))}; expected 'targets' with or without "
@@ -103,16 +103,36 @@ def open_examples(
     return TokenExamples(records, tokenizer.vocab_size)
 
 
+def _first_readable(records: Records) -> dict[str, Any]:
+    """The first record that can be read: it tells the kind of all. A broken one is met, or skipped, when it is drawn.
+
+    Raises:
+      MalformedRow: none of the first thousand can be read.
+    """
+    last = min(1_000, records.size or 1_000) - 1
+    for index in range(last):
+        try:
+            return records[index]
+        except MalformedRow:
+            continue
+    return records[last]
+
+
 class InstructionExamples(Examples):
     """Records in the words of templates."""
 
     def __init__(self, records: Records, instruct: Instruct, seed: int, prompts: PromptSettings):
         self.records, self.instruct, self._seed = records, instruct, seed
+        if instruct.template_field is not None and prompts.templates is not None:
+            raise InputError(
+                f"PromptSettings.templates is {prompts.templates}, but every record of dataset {instruct.dataset!r} comes in a "
+                "wording already; leave it None"
+            )
         self._among = instruct.trainable(prompts)
-        if not self._among:
-            raise InputError(f"dataset {instruct.dataset!r}: every template is reserved, so none is left to train on")
 
     def example(self, index: int, epoch: int) -> Example:
+        if not self._among:  # a held-out dataset may reserve them all: it is asked, never trained
+            raise InputError(f"dataset {self.instruct.dataset!r}: every template is reserved, so none is left to train on")
         record = self.records[index]
         try:
             template = self.instruct.wording(record, seed=self._seed, epoch=epoch, among=self._among)
@@ -157,13 +177,20 @@ class TokenExamples(Examples):
         del epoch
         record = self.records[index]
         inputs = self._ids(record.get("inputs", []), "inputs", index)
+        if "targets" not in record:
+            raise MalformedRow(f"{self.records.where(index)}: 'targets' is not there; it has: {', '.join(record)}")
         targets = self._ids(record["targets"], "targets", index)
         weights = np.repeat(np.array([0.0, 1.0], np.float32), [inputs.size, targets.size])
         trimmable = ((0, inputs.size),) if inputs.size else ()
         return Example(Rendered(np.concatenate([inputs, targets]), weights, trimmable), NO_TEMPLATE, document=not inputs.size)
 
     def _ids(self, values: Any, name: str, index: int) -> np.ndarray:
-        ids = np.asarray(values, np.int64)
+        try:
+            ids = np.asarray(values if len(values) else np.zeros(0, np.int64))
+        except (TypeError, ValueError):  # a number alone, or rows of unequal lengths
+            ids = np.asarray(None)
+        if ids.dtype.kind not in "iu":
+            raise MalformedRow(f"{self.records.where(index)}: {name} must be whole numbers in one row; got {values!r:.60}")
         if ids.ndim != 1 or (ids.size and not 0 <= ids.min() <= ids.max() < self._vocab_size):
             raise MalformedRow(
                 f"{self.records.where(index)}: {name} must be ids from 0 to {self._vocab_size - 1} in one row; "

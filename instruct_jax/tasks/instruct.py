@@ -93,7 +93,13 @@ class Instruct:
         raise InputError(f"template {name!r} is not one of the templates of {self.dataset!r} in use here")
 
     def source(self, record: Mapping[str, Any], index: int) -> str:
-        """The identity of what a record was made from, shared by its wordings."""
+        """The identity of what a record was made from, shared by its wordings.
+
+        Raises:
+          InputError: the record lacks the field that says so.
+        """
+        if self.source_field is not None and self.source_field not in record:
+            raise InputError(f"source_field of {self.dataset!r} is {self.source_field!r}, which the record lacks")
         return f"{self.dataset}:{index if self.source_field is None else record[self.source_field]}"
 
     def instance(self, record: Mapping[str, Any], template: int) -> Instance:

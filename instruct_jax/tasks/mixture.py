@@ -15,6 +15,9 @@ import seqio
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.examples import instruct_of
 
+# Raise it when the same tasks would give other draws, wordings or evaluation items.
+MIXTURE_VERSION = 2
+
 
 @dataclasses.dataclass(frozen=True)
 class HeldOut:
@@ -22,6 +25,11 @@ class HeldOut:
 
     clusters: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        for name in ("clusters", "datasets"):  # a single name may be given as it is: a string is no sequence of letters
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
 
     def covers(self, cluster: str, dataset: str) -> bool:
         """Whether a task is kept out of training."""
@@ -58,13 +66,13 @@ class Draw:
     epoch: int
 
 
-def import_modules(modules: Sequence[str]) -> None:
-    """Import the modules that register tasks.
+def import_modules(modules: str | Sequence[str]) -> None:
+    """Import the modules, or the one module, that register tasks.
 
     Raises:
       InputError: there is no such module.
     """
-    for module in modules:
+    for module in [modules] if isinstance(modules, str) else modules:
         try:
             importlib.import_module(module)
         except ModuleNotFoundError as error:

@@ -8,14 +8,14 @@ from typing import Any
 
 import seqio
 
-from instruct_jax.artifacts.manifest import NAME, identity_of, read_manifest
+from instruct_jax.artifacts.manifest import NAME, file_sha256, identity_of, read_manifest
 from instruct_jax.data.packing import PACKING_VERSION
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.evaluation import Evaluation
 from instruct_jax.tasks.examples import instruct_of
 from instruct_jax.tasks.identity import function_identity
 from instruct_jax.tasks.instruct import Instruct, PromptSettings
-from instruct_jax.tasks.mixture import HeldOut, MixtureTask
+from instruct_jax.tasks.mixture import MIXTURE_VERSION, HeldOut, MixtureTask
 from instruct_jax.text.chat import RENDERER_VERSION, ChatTemplate
 from instruct_jax.text.overflow import POLICIES
 from instruct_jax.text.tokenizer import Tokenizer
@@ -52,8 +52,11 @@ class Preparation:
         for name, value, allowed in (("overflow", self.overflow, POLICIES), ("malformed", self.malformed, MALFORMED)):
             if value not in allowed:
                 raise InputError(f"{name} is {value!r}; expected one of {', '.join(allowed)}")
-        if self.evaluation is not None and self.evaluation.split == self.split:
-            raise InputError(f"evaluation.split is {self.split!r}, the training split: its items would have been trained on")
+        if self.evaluation is not None and _whole_splits(self.evaluation.split) & _whole_splits(self.split):
+            raise InputError(
+                f"evaluation.split is {self.evaluation.split!r} and the training split is {self.split!r}: items would have been "
+                "trained on; name another split"
+            )
 
     def description(self, tasks: Sequence[MixtureTask]) -> dict[str, Any]:
         """What a manifest says of how the dataset came to be: the identity, and the values that it is a hash of.
@@ -75,6 +78,7 @@ class Preparation:
             "chat_template": {**dataclasses.asdict(self.chat_template), "fingerprint": self.chat_template.fingerprint()},
             "renderer_version": RENDERER_VERSION,
             "packing_version": PACKING_VERSION,
+            "mixture_version": MIXTURE_VERSION,
             "task_identities": {one.task.name: self._task_identity(one) for one in tasks},
         }
         values = json.loads(json.dumps(values))  # as the manifest will give it back: lists for tuples
@@ -122,6 +126,11 @@ def is_finished(folder: Path, description: dict[str, Any]) -> bool:
 _INSTRUCT_FIELDS = tuple(field.name for field in dataclasses.fields(Instruct) if field.name != "templates")
 
 
+def _whole_splits(split: str) -> set[str]:
+    """The splits that a TFDS expression takes slices of: {"train", "test"} for "train[:5%]+test"."""
+    return {part.partition("[")[0].strip() for part in split.split("+")}
+
+
 def _source_identity(source: seqio.DataSource, split: str) -> Any:
     if hasattr(source, "identity"):
         return source.identity(split)
@@ -131,5 +140,5 @@ def _source_identity(source: seqio.DataSource, split: str) -> Any:
         info = source.tfds_dataset.info
         return [info.full_name, split, source.num_input_examples(split)]
     files = [Path(file) for file in source.list_shards(split)]
-    known = [[file.name, file.stat().st_size] for file in files if file.exists()]
+    known = [[file.name, file_sha256(file)] for file in files if file.exists()]
     return [type(source).__qualname__, split, source.num_input_examples(split), known]

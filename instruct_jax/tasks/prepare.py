@@ -89,9 +89,13 @@ def prepare(
     rows = write_rows(job, tasks, writer, scratch, console)
     manifest = {**description, "config": config, "versions": versions(*_PACKAGES), **rows}
     if evaluation is not None:
-        items, without = evaluation_items(evaluation, tasks, held_out, prompts, job.tokenizer, malformed, scratch)
-        manifest["items"] = write_items(writer.folder, items)
-        say(console, f"{manifest['items']:,} evaluation items" + (f"; none from {', '.join(without)}" if without else ""))
+        trained = {task["name"] for task in rows["tasks"] if task["examples"]}
+        items, without, skipped = evaluation_items(
+            evaluation, tasks, held_out, prompts, job.tokenizer, malformed, scratch, trained
+        )
+        manifest["items"], manifest["items_skipped"] = write_items(writer.folder, items), skipped
+        notes = [f"; none from {', '.join(without)}" if without else "", f"; {skipped:,} malformed skipped" if skipped else ""]
+        say(console, f"{manifest['items']:,} evaluation items" + "".join(notes))
     job.tokenizer.save(writer.folder / "tokenizer")
     shutil.rmtree(scratch, ignore_errors=True)
     writer.finish(manifest)

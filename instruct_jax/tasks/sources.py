@@ -62,7 +62,13 @@ class RecordSource(seqio.DataSource):
         """What decides the records of a split, as JSON can hold it."""
 
     def records(self, split: str) -> Records:
-        """The records of a split, opened once."""
+        """The records of a split, opened once.
+
+        Raises:
+          InputError: there is no such split; slices ("train[:5%]") are none.
+        """
+        if split not in self.splits:
+            raise InputError(f"{self} has no split {split!r}; it has: {', '.join(self.splits)}")
         if split not in self._opened:
             self._opened[split] = self.read(split)
         return self._opened[split]
@@ -114,8 +120,6 @@ class JsonLines(RecordSource):
         return f"JsonLines({self._files})"
 
     def read(self, split: str) -> "JsonRecords":
-        if split not in self._files:
-            raise InputError(f"{self} has no split {split!r}; it has: {', '.join(self._files)}")
         return JsonRecords(matches(self._files[split]))
 
     def identity(self, split: str) -> Any:

@@ -79,13 +79,16 @@ def trim(rendered: Rendered, length: int) -> Rendered | None:
 
 
 def split(rendered: Rendered, length: int) -> tuple[Rendered, ...]:
-    """The text in consecutive pieces of `length` tokens, the last one shorter; no token is added or lost.
+    """The text in consecutive pieces of at most `length` tokens, as few and as even as can be; no token is added or lost.
+
+    Even pieces leave no last piece of one token, which would have nothing before it to be predicted from.
 
     >>> [piece.tokens.tolist() for piece in split(Rendered(np.arange(5), np.ones(5)), 2)]
     [[0, 1], [2, 3], [4]]
     """
-    starts = range(0, rendered.tokens.size, length)
-    return tuple(Rendered(rendered.tokens[at : at + length], rendered.weights[at : at + length]) for at in starts)
+    count = -(-rendered.tokens.size // length)
+    parts = zip(np.array_split(rendered.tokens, count), np.array_split(rendered.weights, count), strict=True)
+    return tuple(Rendered(tokens, weights) for tokens, weights in parts)
 
 
 def _levelled(sizes: list[int], room: int) -> list[int]:

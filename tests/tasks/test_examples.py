@@ -108,6 +108,24 @@ def test_an_id_outside_the_tokenizer_is_refused_and_named(registry, tmp_path, id
         examples.example(1, 0)
 
 
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ({"inputs": [3]}, "record 1.*'targets' is not there; it has: inputs"),
+        ({"targets": [3.5, 4.0]}, r"record 1.*targets must be whole numbers in one row; got \[3.5"),
+        ({"targets": 3}, "record 1.*targets must be whole numbers in one row; got 3"),
+        ({"targets": [[3], [4, 5]]}, "record 1.*targets must be whole numbers in one row"),
+    ],
+)
+def test_ids_that_are_missing_or_no_whole_numbers_are_refused_and_named(registry, tmp_path, second, message):
+    features = {"targets": seqio.Feature(seqio.PassThroughVocabulary(size=50), add_eos=False)}
+    source = Generated(lambda index, _split: {"targets": [3, 4]} if index == 0 else second, size=2)
+    task = registry.TaskRegistry.add("e_ids", source=source, preprocessors=[], output_features=features)
+    examples = _open(task, ByteTokenizer(), tmp_path)
+    with pytest.raises(MalformedRow, match=message):
+        examples.example(1, 0)
+
+
 def test_string_inputs_and_targets_become_two_turns(registry, tmp_path):
     rekey = functools.partial(seqio.preprocessors.rekey, key_map={"inputs": "question", "targets": "answer"})
     task = registry.TaskRegistry.add(

@@ -92,6 +92,11 @@ def test_names_and_rates_that_cannot_be_are_named(three, name, held_out, message
         mixture_tasks(name, held_out)
 
 
+def test_one_name_may_be_given_for_many():
+    assert HeldOut(clusters="paraphrase", datasets=["a"]) == HeldOut(clusters=("paraphrase",), datasets=("a",))
+    import_modules("json")
+
+
 def test_a_module_that_is_not_there_is_named():
     with pytest.raises(InputError, match=r"no_such_module_of_tasks.*PYTHONPATH"):
         import_modules(["no_such_module_of_tasks"])

@@ -147,7 +147,7 @@ def test_items_are_split_by_how_far_they_lie_from_training(mixture, tmp_path):
     by_split = {}
     for item in items:
         by_split.setdefault(item.split, set()).add((item.dataset, item.template))
-    seen, everything = {"is", "tell", "turned"}, {"is", "tell", "turned", "kept"}
+    seen, everything = {"is", "tell"}, {"is", "tell", "kept"}
     assert by_split == {
         "held_in_seen": {("p_parity", name) for name in seen},
         "held_in_unseen": {("p_parity", "kept")},
@@ -155,9 +155,9 @@ def test_items_are_split_by_how_far_they_lie_from_training(mixture, tmp_path):
         "held_out_cluster": {("p_away", name) for name in everything},
         "plain_text": {("p_text", "")},
     }
-    assert len({item.id for item in items}) == len(items) == 5 * 12 + 4
+    assert len({item.id for item in items}) == len(items) == 5 * 9 + 4
     assert all(item.target in item.options for item in items if item.options)
-    assert {item.template for item in items if item.options is None} == {"turned", ""}
+    assert {item.template for item in items if item.options is None} == {""}, "none turned round is asked"
     assert all("train" not in text for item in items for _, text in item.messages)
     asked = {}
     for item in items:
@@ -223,6 +223,8 @@ def test_a_folder_that_is_no_dataset_is_left_alone(mixture, tmp_path):
         ({"overflow": "cut"}, "overflow is 'cut'; expected one of drop, trim_prompt, split, error"),
         ({"malformed": "ignore"}, "malformed is 'ignore'"),
         ({"evaluation": Evaluation(split="train")}, "the training split"),
+        ({"evaluation": Evaluation(split="train[:5%]")}, "the training split"),
+        ({"evaluation": Evaluation(split="validation[:5%]")}, r"has no split 'validation\[:5%\]'"),
         ({"evaluation": Evaluation(split="none")}, "no task of the mixture gives evaluation items"),
         ({"tokenizer": "no/such.model"}, "there is no tokenizer at no/such.model"),
         ({"split": "dev"}, "has no split 'dev'"),
@@ -267,6 +269,48 @@ def test_malformed_rows_stop_the_run_or_are_counted(registry, tmp_path):
     assert not (tmp_path / "d").exists()
     (task,) = _prepare(tmp_path / "d", "p_broken", malformed="skip").manifest["tasks"]
     assert (task["asked"], task["examples"], task["skipped"]) == (20, 17, 3)
+
+
+def test_malformed_rows_are_skipped_and_counted_among_the_items_too(registry, tmp_path):
+    lines = [json.dumps({"n": f"number {index}", "label": index % 2, "from": f"s{index}"}) for index in range(12)]
+    lines[0] = '{"n": "cut'
+    lines[3] = json.dumps({"n": "number 3", "label": 1})
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    (tmp_path / "text.jsonl").write_text("\n".join(['{"te', json.dumps({"text": "one two"}), json.dumps({"text": 5})]))
+    files = {name: {split: str(tmp_path / f"{name}.jsonl") for split in ("train", "validation")} for name in ("rows", "text")}
+    steps = [Instruct(TEMPLATES[:1], "numbers", "p_rows", source_field="from")]
+    registry.TaskRegistry.add("p_rows", source=JsonLines(files["rows"]), preprocessors=steps, output_features=text_features())
+    registry.TaskRegistry.add("p_lines", source=JsonLines(files["text"]), preprocessors=[], output_features=text_features())
+    registry.MixtureRegistry.add("p_both", ["p_rows", "p_lines"], default_rate=1.0)
+    for task in ("p_rows", "p_lines"):
+        with pytest.raises(InputError, match=r"\.jsonl:\d+: "):
+            _prepare(tmp_path / "d", task, evaluation=Evaluation())
+    dataset = _prepare(tmp_path / "d", "p_both", evaluation=Evaluation(), malformed="skip")
+    assert dataset.manifest["items_skipped"] == 4
+    assert len(read_items(tmp_path / "d")) == 10 + 1
+
+
+@pytest.mark.usefixtures("mixture")
+def test_a_dataset_of_rate_zero_is_not_called_trained(registry, tmp_path):
+    registry.MixtureRegistry.add("p_some", [("p_parity", 1.0), ("p_other", 0.0)])
+    _prepare(tmp_path / "d", "p_some", examples=20, evaluation=Evaluation(items_per_template=3))
+    splits = {(item.dataset, item.split) for item in read_items(tmp_path / "d")}
+    assert splits == {("p_parity", "held_in_seen"), ("p_parity", "held_in_unseen"), ("p_other", "held_out_dataset")}
+
+
+@pytest.mark.usefixtures("mixture")
+def test_a_held_out_dataset_may_reserve_every_template(registry, tmp_path):
+    registry.TaskRegistry.add(
+        "p_asked",
+        source=Generated(_parity, 20),
+        preprocessors=[Instruct(TEMPLATES[2:3], "asked", "p_asked")],
+        output_features=text_features(),
+    )
+    registry.MixtureRegistry.add("p_more", ["p_parity", "p_asked"], default_rate=1.0)
+    with pytest.raises(InputError, match="'p_asked': every template is reserved"):
+        _prepare(tmp_path / "d", "p_more", evaluation=Evaluation())
+    _prepare(tmp_path / "d", "p_more", held_out=HeldOut(clusters="asked"), evaluation=Evaluation(items_per_template=3))
+    assert len([item for item in read_items(tmp_path / "d") if item.dataset == "p_asked"]) == 3
 
 
 def test_an_endless_source_needs_a_number_of_examples(registry, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 import seqio
 
 from instruct_jax.errors import InputError
+from instruct_jax.tasks.identity import function_identity
 from instruct_jax.tasks.instruct import plain
 from instruct_jax.tasks.sources import Generated, JsonLines, MalformedRow
 
@@ -119,6 +120,30 @@ def test_a_generated_sources_identity_follows_its_code_and_its_version():
     assert Generated(one).identity("train") == same
     for other in (Generated(two), Generated(one, size=3), Generated(one, version="2")):
         assert other.identity("train") != same
+
+
+def _keep(limit, after=lambda row: row):
+    return lambda row: after(row) if row["n"] < limit else None
+
+
+def _keep_by_default(row, limit=5):
+    return row if row["n"] < limit else None
+
+
+def test_a_functions_identity_follows_what_it_closes_over_and_its_defaults():
+    assert function_identity(_keep(5)) == function_identity(_keep(5))
+    assert function_identity(_keep(5)) != function_identity(_keep(500))
+    assert function_identity(_keep(5, _keep(1))) != function_identity(_keep(5, _keep(2)))
+    before = function_identity(_keep_by_default)
+    _keep_by_default.__defaults__ = (6,)
+    assert function_identity(_keep_by_default) != before
+
+
+def test_a_function_that_closes_over_itself_has_an_identity():
+    def count(row):
+        return count(row - 1) if row else 0
+
+    assert "itself" in str(function_identity(count))
 
 
 def test_an_endless_source_has_no_size_and_runs_on_through_tf_data():

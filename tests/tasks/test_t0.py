@@ -8,6 +8,7 @@ from instruct_jax.errors import InputError
 from instruct_jax.tasks import t0
 from instruct_jax.tasks.evaluation import Evaluation
 from instruct_jax.tasks.examples import instruct_of
+from instruct_jax.tasks.instruct import PromptSettings
 from instruct_jax.tasks.mixture import HeldOut, mixture_tasks
 from instruct_jax.tasks.prepare import prepare
 from instruct_jax.tasks.shared_sources import shared_sources
@@ -121,6 +122,26 @@ def test_reserved_wordings_are_a_function_of_their_names_and_left_out_of_trainin
     assert reserved[0] in found["validation"]
     facts = registry.TaskRegistry.get("t0_facts")
     assert not any(template.reserved for template in instruct_of(facts).templates)
+
+
+def test_templates_turned_round_are_trained_and_not_scored_and_not_reserved(registry, write_tree):
+    names = ["dbert_generate_question", "dbert_based_on", "Jeopardy_style", "does_the_supposed_perturbation_have_an_effect"]
+    tree = write_tree({f"qa/things/{name}": _rows(name, 20) for name in names})
+    task = registry.TaskRegistry.get(_one(tree, "t0_things", reserved_templates=4))
+    templates = {template.id: template for template in instruct_of(task).templates}
+    assert {name for name in names if not templates[name].original_task} == {"dbert_generate_question", "Jeopardy_style"}
+    assert {name for name in names if templates[name].reserved} == {names[1], names[3]}
+    record = task.source.records("train")[0]
+    assert record["options"] == ["No", "Yes"]
+    assert templates[record["template"]].apply(record).options is None
+
+
+@pytest.mark.usefixtures("registry")
+def test_the_number_of_templates_cannot_be_asked_of_rows_worded_already(tree, tmp_path):
+    t0.add_mixture(str(tree))
+    with pytest.raises(InputError, match=r"PromptSettings\.templates is 2, but every record .* leave it None"):
+        prepare(str(tmp_path / "d"), "t0_opinion", "bytes", INSTRUCT, 128, 0, prompts=PromptSettings(templates=2))
+    assert not (tmp_path / "d").exists()
 
 
 def test_options_are_inferred_from_few_and_frequent_completions_only():

@@ -71,6 +71,15 @@ def test_splitting_neither_adds_nor_loses_a_token_and_makes_up_no_end():
     assert [TOKENIZER.eos_id in piece.tokens for piece in pieces] == [False, False, True]
 
 
+@pytest.mark.parametrize("pieces", [1, 2, 7])
+def test_splitting_leaves_no_piece_of_one_token(pieces):
+    rendered = Rendered(np.arange(pieces * 8 + 1), np.ones(pieces * 8 + 1))
+    sizes = [piece.tokens.size for piece in split(rendered, 8)]
+    assert len(sizes) == pieces + 1
+    assert min(sizes) > 1
+    assert max(sizes) <= 8
+
+
 @pytest.mark.parametrize(
     ("policy", "turns", "document"),
     [("drop", "dropped", "dropped"), ("trim_prompt", "trimmed", "split"), ("split", "dropped", "split")],

@@ -1,4 +1,4 @@
-"""Log-probability of each token: the one shift by which a position predicts the next."""
+"""Log-probability of each token: the one shift by which a position predicts the next, in chunks."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from instruct_jax.core.batch import Batch
+
+CHUNK = 256  # positions whose logits are held at a time
 
 
 def token_logprobs(model: Any, batch: Batch) -> jax.Array:
@@ -26,11 +28,35 @@ def token_logprobs(model: Any, batch: Batch) -> jax.Array:
 def logprobs_and_normalisers(model: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
     """`token_logprobs`, and the log of each softmax's sum, f32[B, T], 0 where nothing is predicted (for z-loss)."""
     hidden = model(batch.tokens, batch.segment_ids, batch.positions)
-    logits = model.logits(hidden[:, :-1])
-    normalisers = jax.nn.logsumexp(logits, axis=-1)
-    chosen = jnp.take_along_axis(logits, batch.tokens[:, 1:, None], axis=-1)[..., 0]
+    chosen, normalisers = _scores(model, hidden[:, :-1], jnp.asarray(batch.tokens)[:, 1:])
     follows = (batch.segment_ids[:, 1:] == batch.segment_ids[:, :-1]) & (batch.segment_ids[:, 1:] > 0)
     return _aligned(chosen - normalisers, follows), _aligned(normalisers, follows)
+
+
+def _scores(model: Any, hidden: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The targets' logits and the logs of the softmaxes' sums, f32[B, T] each, with logits held for CHUNK positions at a time.
+
+    The backward pass computes each chunk's logits again: [B, T, V] would be the largest array of the whole step.
+    """
+
+    def score(chunk: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        states, wanted = chunk
+        logits = model.logits(states)
+        return jnp.take_along_axis(logits, wanted[..., None], axis=-1)[..., 0], jax.nn.logsumexp(logits, axis=-1)
+
+    rows, length = targets.shape
+    if length <= CHUNK:
+        return score((hidden, targets))
+
+    def cut(array: jax.Array) -> jax.Array:
+        padded = jnp.pad(array, [(0, 0), (0, -length % CHUNK)] + [(0, 0)] * (array.ndim - 2))
+        return jnp.swapaxes(padded.reshape(rows, -1, CHUNK, *array.shape[2:]), 0, 1)
+
+    def join(chunks: jax.Array) -> jax.Array:
+        return jnp.swapaxes(chunks, 0, 1).reshape(rows, -1)[:, :length]
+
+    chosen, normalisers = jax.lax.map(jax.checkpoint(score), (cut(hidden), cut(targets)))
+    return join(chosen), join(normalisers)
 
 
 def _aligned(predictions: jax.Array, follows: jax.Array) -> jax.Array:

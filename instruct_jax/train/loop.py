@@ -95,7 +95,7 @@ def train(
         try:
             for step in range(first, steps):
                 # Order matters: measure and save the state that has seen exactly `step` batches.
-                if _due(step, eval_every):
+                if evaluators and _due(step, eval_every):
                     writer.write(step, _evaluate(evaluators, step, live))
                 stopping = _on_any_host(bool(stopped))
                 if (_due(step, save_every) and step > first) or stopping:

@@ -9,6 +9,7 @@ import pytest
 
 from instruct_jax.core.batch import Batch, positions_of
 from instruct_jax.core.metrics import Mean
+from instruct_jax.model import logprobs
 from instruct_jax.objectives.supervised import CrossEntropy
 
 VOCAB = 13
@@ -43,11 +44,11 @@ def rows_of(batch, chosen):
 
 def test_the_loss_is_the_hand_worked_one():
     batch, model = ragged(), Table()
-    logprobs = np.asarray(jax.nn.log_softmax(model.table))
+    table = np.asarray(jax.nn.log_softmax(model.table))
     total = weight = 0.0
     for row in range(batch.tokens.shape[0]):
         for t in range(1, batch.tokens.shape[1]):
-            total -= batch.weights[row, t] * logprobs[batch.tokens[row, t - 1], batch.tokens[row, t]]
+            total -= batch.weights[row, t] * table[batch.tokens[row, t - 1], batch.tokens[row, t]]
             weight += batch.weights[row, t]
     mean, _ = CrossEntropy()(model, batch)
     np.testing.assert_allclose([mean.total, mean.weight], [total, weight], rtol=1e-5)
@@ -104,3 +105,25 @@ def _with(table):
     model = Table()
     model.table = table
     return model
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 8])
+def test_chunks_equal_the_whole_in_value_and_gradient(monkeypatch, chunk):
+    batch = ragged(rows=5, length=12)
+
+    def loss(table):
+        return CrossEntropy(z_loss=0.3)(_with(table), batch)[0].total
+
+    wanted, gradient = jax.value_and_grad(loss)(Table().table)
+    monkeypatch.setattr(logprobs, "CHUNK", chunk)
+    found, chunked = jax.value_and_grad(loss)(Table().table)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    np.testing.assert_allclose(chunked, gradient, rtol=1e-5, atol=1e-6)
+
+
+def test_no_array_of_all_positions_and_all_words_is_held(monkeypatch):
+    batch = ragged(rows=5, length=12)
+    monkeypatch.setattr(logprobs, "CHUNK", 4)
+    jaxpr = str(jax.make_jaxpr(lambda table: CrossEntropy()(_with(table), batch)[0].total)(Table().table))
+    assert f"f32[5,4,{VOCAB}]" in jaxpr
+    assert f"f32[5,11,{VOCAB}] = dot_general" not in jaxpr

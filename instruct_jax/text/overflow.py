@@ -79,15 +79,19 @@ def trim(rendered: Rendered, length: int) -> Rendered | None:
 
 
 def split(rendered: Rendered, length: int) -> tuple[Rendered, ...]:
-    """The text in consecutive pieces of at most `length` tokens, as few and as even as can be; no token is added or lost.
+    """The text in consecutive pieces of at most `length` tokens; no token is added or lost.
 
-    Even pieces leave no last piece of one token, which would have nothing before it to be predicted from.
+    Pieces are full, which packs best. Only where one token would be left over, with nothing before it to be predicted
+    from, does the piece before it give up its last.
 
-    >>> [piece.tokens.tolist() for piece in split(Rendered(np.arange(5), np.ones(5)), 2)]
-    [[0, 1], [2, 3], [4]]
+    >>> [piece.tokens.tolist() for piece in split(Rendered(np.arange(7), np.ones(7)), 3)]
+    [[0, 1, 2], [3, 4], [5, 6]]
     """
-    count = -(-rendered.tokens.size // length)
-    parts = zip(np.array_split(rendered.tokens, count), np.array_split(rendered.weights, count), strict=True)
+    size = rendered.tokens.size
+    borders = list(range(length, size, length))
+    if borders and size - borders[-1] == 1 and length > 2:
+        borders[-1] -= 1
+    parts = zip(np.split(rendered.tokens, borders), np.split(rendered.weights, borders), strict=True)
     return tuple(Rendered(tokens, weights) for tokens, weights in parts)
 
 

@@ -13,7 +13,7 @@ class Blueprint:
     """What is left of a module when its arrays are taken out: enough to put other arrays in.
 
     Attributes:
-      paths: the parameters' names, such as "layers/attention/query", in tree order.
+      paths: the parameters' names, such as "layers/attention/query/kernel", in tree order.
       axes: the logical axes of each parameter, by path.
     """
 

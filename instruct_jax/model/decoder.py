@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from instruct_jax.core.mesh import constrain
-from instruct_jax.model.layers import Block, RMSNorm, parameter
+from instruct_jax.model.layers import Block, Linear, RMSNorm, parameter
 from instruct_jax.model.spec import DecoderSpec
 
 # What the backward pass keeps of each block; the rest it computes again. None: it keeps everything.
@@ -40,7 +40,7 @@ class Decoder(nnx.Module):
         self.layers = _stack(spec, jax.random.split(layer_key, spec.layers))
         self.norm = RMSNorm(spec.embed, spec.norm_epsilon)
         if not spec.tied:
-            self.head = parameter(head_key, (spec.embed, spec.vocab_size), ("embed", "vocab"), spec.embed)
+            self.head = Linear(head_key, (spec.embed,), (spec.vocab_size,), ("embed", "vocab"))
 
     def __call__(self, tokens: jax.Array, segment_ids: jax.Array, positions: jax.Array) -> jax.Array:
         """Final hidden states.
@@ -63,7 +63,7 @@ class Decoder(nnx.Module):
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """Scores of every word, f32[B, T, V], from final hidden states [B, T, D]."""
-        matrix = self.embedding[...].T if self.spec.tied else self.head[...]
+        matrix = self.embedding[...].T if self.spec.tied else self.head.kernel[...]
         scores = jnp.einsum("btd,dv->btv", hidden, matrix.astype(hidden.dtype), preferred_element_type=jnp.float32)
         return constrain(scores, "batch", None, "vocab")
 

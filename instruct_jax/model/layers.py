@@ -33,6 +33,30 @@ def times(left: jax.Array, right: jax.Array, contracted: int = 1) -> jax.Array:
     return product.reshape(*left.shape[: left.ndim - contracted], *right.shape[contracted:])
 
 
+class Linear(nnx.Module):
+    """A product with a matrix, `kernel`, and perhaps a `bias`: the one place where adapters and quantisation take hold.
+
+    Args:
+      key: where the initial kernel is drawn from.
+      inputs, outputs: the sizes of the contracted and of the produced axes.
+      axes: logical axes of the kernel, inputs before outputs.
+      bias: whether to add one, born 0.
+    """
+
+    def __init__(
+        self, key: jax.Array, inputs: tuple[int, ...], outputs: tuple[int, ...], axes: tuple[str | None, ...], bias: bool = False
+    ):
+        self.contracted = len(inputs)
+        self.kernel = parameter(key, (*inputs, *outputs), axes, math.prod(inputs))
+        if bias:
+            self.bias = nnx.Param(jnp.zeros(outputs, jnp.float32), axes=axes[len(inputs) :])
+
+    def __call__(self, values: jax.Array) -> jax.Array:
+        """[B, T, inputs] -> [B, T, outputs]."""
+        product = times(values, self.kernel[...], self.contracted)
+        return product + self.bias[...].astype(product.dtype) if hasattr(self, "bias") else product
+
+
 class RMSNorm(nnx.Module):
     """Divide by the root mean square, then scale (Zhang and Sennrich 2019, arXiv:1910.07467)."""
 
@@ -52,22 +76,22 @@ class Attention(nnx.Module):
     def __init__(self, spec: DecoderSpec, key: jax.Array):
         keys = jax.random.split(key, 4)
         width, head = spec.embed, spec.head_dim
-        self.query = parameter(keys[0], (width, spec.heads, head), ("embed", "heads", None), width)
-        self.key = parameter(keys[1], (width, spec.kv_heads, head), ("embed", "kv_heads", None), width)
-        self.value = parameter(keys[2], (width, spec.kv_heads, head), ("embed", "kv_heads", None), width)
-        self.output = parameter(keys[3], (spec.heads, head, width), ("heads", None, "embed"), spec.heads * head)
-        self.theta = spec.rope_theta
+        self.query = Linear(keys[0], (width,), (spec.heads, head), ("embed", "heads", None), spec.qkv_bias)
+        self.key = Linear(keys[1], (width,), (spec.kv_heads, head), ("embed", "kv_heads", None), spec.qkv_bias)
+        self.value = Linear(keys[2], (width,), (spec.kv_heads, head), ("embed", "kv_heads", None), spec.qkv_bias)
+        self.output = Linear(keys[3], (spec.heads, head), (width,), ("heads", None, "embed"))
+        self.theta = spec.kinds[0].rope.theta
 
     def project(self, hidden: jax.Array, positions: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Queries [B, T, H, h], keys and values [B, T, K, h] of hidden [B, T, D]."""
-        query, key, value = (times(hidden, matrix[...]) for matrix in (self.query, self.key, self.value))
+        query, key, value = (projection(hidden) for projection in (self.query, self.key, self.value))
         query = constrain(rotate(query, positions, self.theta), "batch", None, "heads", None)
         key = constrain(rotate(key, positions, self.theta), "batch", None, "kv_heads", None)
         return query, key, constrain(value, "batch", None, "kv_heads", None)
 
     def combine(self, heads: jax.Array) -> jax.Array:
         """The heads' outputs [B, T, H, h], mixed to [B, T, D]."""
-        return times(heads, self.output[...], contracted=2)
+        return self.output(heads)
 
 
 class FeedForward(nnx.Module):
@@ -75,14 +99,13 @@ class FeedForward(nnx.Module):
 
     def __init__(self, spec: DecoderSpec, key: jax.Array):
         keys = jax.random.split(key, 3)
-        self.gate = parameter(keys[0], (spec.embed, spec.mlp), ("embed", "mlp"), spec.embed)
-        self.up = parameter(keys[1], (spec.embed, spec.mlp), ("embed", "mlp"), spec.embed)
-        self.down = parameter(keys[2], (spec.mlp, spec.embed), ("mlp", "embed"), spec.mlp)
+        self.gate = Linear(keys[0], (spec.embed,), (spec.mlp,), ("embed", "mlp"))
+        self.up = Linear(keys[1], (spec.embed,), (spec.mlp,), ("embed", "mlp"))
+        self.down = Linear(keys[2], (spec.mlp,), (spec.embed,), ("mlp", "embed"))
 
     def __call__(self, hidden: jax.Array) -> jax.Array:
-        gate, up = (times(hidden, matrix[...]) for matrix in (self.gate, self.up))
-        units = constrain(jax.nn.silu(gate) * up, "batch", None, "mlp")
-        return times(units, self.down[...])
+        units = constrain(jax.nn.silu(self.gate(hidden)) * self.up(hidden), "batch", None, "mlp")
+        return self.down(units)
 
 
 class Block(nnx.Module):

@@ -146,7 +146,7 @@ def test_what_the_backward_pass_keeps_changes_no_gradient(model, remat):
 
 def test_untied_models_have_a_head_of_their_own():
     _, arrays = modules.abstract(lambda: Decoder(dataclasses.replace(SPEC, tied=False), jax.random.key(0)))
-    assert arrays["head"].shape == (16, 50)
+    assert arrays["head/kernel"].shape == (16, 50)
 
 
 def test_bfloat16_computes_near_fp32_with_fp32_parameters(model):

@@ -190,7 +190,7 @@ def test_frozen_parameters_do_not_move(tmp_path, make_dataset):
     run(tmp_path / "tuned", dataset, steps=3, init_from=tmp_path / "base", model=model)
     base, tuned = (load_model(tmp_path / name).model for name in ("base", "tuned"))
     assert np.array_equal(base.embedding[...], tuned.embedding[...])
-    assert np.array_equal(base.layers.attention.query[...], tuned.layers.attention.query[...])
+    assert np.array_equal(base.layers.attention.query.kernel[...], tuned.layers.attention.query.kernel[...])
     assert not np.array_equal(base.layers.mlp.up[...], tuned.layers.mlp.up[...])
 
 
@@ -233,7 +233,7 @@ def test_a_batch_without_supervised_tokens_is_skipped_and_counted(tmp_path, make
     rows = metrics(tmp_path / "skipping")
     assert [row["skipped"] for row in rows] == [0, 1]
     left, right = (load_model(tmp_path / name).model for name in ("skipping", "short"))
-    assert np.array_equal(left.layers.mlp.up[...], right.layers.mlp.up[...])
+    assert np.array_equal(left.layers.mlp.up.kernel[...], right.layers.mlp.up.kernel[...])
 
 
 def test_another_run_s_folder_is_refused(tmp_path, make_dataset):

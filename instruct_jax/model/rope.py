@@ -63,6 +63,7 @@ class Rope:
     scaling: LinearScaling | DynamicNTK | YaRN | Llama3 | None = None
 
 
+UNSCALED = Rope()
 _SCALINGS = {"linear": LinearScaling, "dynamic": DynamicNTK, "yarn": YaRN, "llama3": Llama3}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from instruct_jax.errors import InputError
-from instruct_jax.model.rope import Rope, rope_from_json, rope_to_json
+from instruct_jax.model.rope import UNSCALED, Rope, rope_from_json, rope_to_json
 
 QK_NORMS = ("head", "width")
 ACTIVATIONS = ("silu", "gelu_tanh")
@@ -21,7 +21,7 @@ class LayerKind:
     """
 
     window: int | None = None
-    rope: Rope = Rope()
+    rope: Rope = UNSCALED
 
     def __post_init__(self):
         if self.window is not None and self.window < 1:

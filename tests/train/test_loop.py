@@ -191,7 +191,7 @@ def test_frozen_parameters_do_not_move(tmp_path, make_dataset):
     base, tuned = (load_model(tmp_path / name).model for name in ("base", "tuned"))
     assert np.array_equal(base.embedding[...], tuned.embedding[...])
     assert np.array_equal(base.layers.attention.query.kernel[...], tuned.layers.attention.query.kernel[...])
-    assert not np.array_equal(base.layers.mlp.up[...], tuned.layers.mlp.up[...])
+    assert not np.array_equal(base.layers.mlp.up.kernel[...], tuned.layers.mlp.up.kernel[...])
 
 
 class Poisoned(DatasetSource):

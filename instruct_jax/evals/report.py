@@ -19,10 +19,10 @@ from instruct_jax.evals.headline import headline
 from instruct_jax.evals.metrics import LOSS, metric_of
 from instruct_jax.evals.page import write_page
 from instruct_jax.evals.predict import Asking, predictions
-from instruct_jax.evals.progress import progress
 from instruct_jax.evals.scorers import SCORERS
 from instruct_jax.inference.sampling import GREEDY, Sampling
 from instruct_jax.inference.session import Session
+from instruct_jax.progress import progress
 
 
 def evaluate(

@@ -10,12 +10,12 @@ from rich.console import Console
 from instruct_jax.artifacts.dataset import DatasetWriter
 from instruct_jax.artifacts.items import write_items
 from instruct_jax.artifacts.manifest import versions
+from instruct_jax.progress import say
 from instruct_jax.tasks.counts import print_table
 from instruct_jax.tasks.evaluation import Evaluation, evaluation_items
 from instruct_jax.tasks.instruct import ZERO_SHOT, PromptSettings
 from instruct_jax.tasks.mixture import NOTHING_HELD_OUT, HeldOut, import_modules, mixture_tasks
 from instruct_jax.tasks.preparation import Preparation, is_finished
-from instruct_jax.tasks.progress import say
 from instruct_jax.tasks.rows import write_rows
 from instruct_jax.text.chat import ChatTemplate
 from instruct_jax.text.tokenizer import load_tokenizer
@@ -82,7 +82,7 @@ def prepare(
     tasks = mixture_tasks(mixture, held_out)
     description = job.description(tasks)
     if is_finished(folder, description):
-        say(console, f"{folder} is finished and was made from the same; it stays as it is")
+        say(console, f"prepare: {folder} is finished and was made from the same; it stays as it is")
         return
     writer = DatasetWriter(folder)
     scratch = writer.folder / "scratch"
@@ -95,7 +95,7 @@ def prepare(
         )
         manifest["items"], manifest["items_skipped"] = write_items(writer.folder, items), skipped
         notes = [f"; none from {', '.join(without)}" if without else "", f"; {skipped:,} malformed skipped" if skipped else ""]
-        say(console, f"{manifest['items']:,} evaluation items" + "".join(notes))
+        say(console, f"prepare: {manifest['items']:,} evaluation items" + "".join(notes))
     job.tokenizer.save(writer.folder / "tokenizer")
     shutil.rmtree(scratch, ignore_errors=True)
     writer.finish(manifest)
@@ -103,7 +103,7 @@ def prepare(
     tokens, seconds = manifest["tokens"], time.monotonic() - start
     say(
         console,
-        f"{folder}: rows of {length} tokens, density {manifest['density']:.4f}; {tokens:,} tokens, of which "
+        f"prepare: {folder}: rows of {length} tokens, density {manifest['density']:.4f}; {tokens:,} tokens, of which "
         f"{manifest['supervised']:,} supervised, in {seconds:.1f} s ({tokens / seconds:,.0f} tokens/s)",
     )
 

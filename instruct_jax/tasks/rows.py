@@ -10,11 +10,11 @@ from rich.console import Console
 from instruct_jax.artifacts.dataset import DatasetWriter
 from instruct_jax.data.packing import pack
 from instruct_jax.errors import InputError
+from instruct_jax.progress import progress, say
 from instruct_jax.tasks.counts import TaskCounts
 from instruct_jax.tasks.examples import Examples, instruct_of, open_examples
 from instruct_jax.tasks.mixture import MixtureTask, draws, largest_remainder
 from instruct_jax.tasks.preparation import Preparation
-from instruct_jax.tasks.progress import progress, say
 from instruct_jax.tasks.rendering import segments
 
 
@@ -45,15 +45,17 @@ def write_rows(
     counts = [TaskCounts(asked=share) for share in shares]
     order = draws([one.task.name for one in tasks], sizes, shares, job.seed)
     stream = segments(order, opened, counts, job.tokenizer, job.chat_template, job.length, job.overflow, job.malformed)
-    rows = 0
-    with progress(console, "examples", total) as show:
+    rows = shown = 0
+    with progress(console, "prepare", total, "examples") as advance:
         for row in pack(stream, job.length):
             writer.write(row)
             if not rows:
-                say(console, f"first row {time.monotonic() - start:.1f} s after the tasks were known")
+                say(console, f"prepare: first row {time.monotonic() - start:.1f} s after the tasks were known")
             rows += 1
             if rows % 64 == 0:
-                show(sum(one.examples for one in counts))
+                done = sum(one.examples for one in counts)
+                advance(done - shown)
+                shown = done
     if not rows:
         raise InputError(
             f"mixture {job.mixture!r}: no example leaves a token to train within {job.length} tokens; prepare longer rows"

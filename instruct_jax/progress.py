@@ -1,4 +1,4 @@
-"""How far an evaluation is: a bar in a terminal, a plain line now and then in a log."""
+"""How far a long work is: a bar in a terminal, a plain line now and then in a log."""
 
 import contextlib
 import time
@@ -10,9 +10,14 @@ from rich.console import Console
 _SECONDS_BETWEEN_LINES = 10.0
 
 
+def say(console: Console, line: str) -> None:
+    """One plain line, as it is: no markup, no wrapping."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 @contextlib.contextmanager
-def progress(console: Console, title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Within it, call what it yields with the number of items just done."""
+def progress(console: Console, title: str, total: int, unit: str = "items") -> Iterator[Callable[[int], None]]:
+    """Within it, call what it yields with how many more of `total` are done; its last line says how long all took."""
     start = time.monotonic()
     if console.is_terminal:
         columns = (
@@ -32,11 +37,7 @@ def progress(console: Console, title: str, total: int) -> Iterator[Callable[[int
             done += count
             if time.monotonic() - said >= _SECONDS_BETWEEN_LINES and done < total:
                 said = time.monotonic()
-                _say(console, f"{title}: {done} of {total} items")
+                say(console, f"{title}: {done:,} of {total:,} {unit}")
 
         yield advance
-    _say(console, f"{title}: {total} items in {time.monotonic() - start:.1f} s")
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    say(console, f"{title}: {total:,} {unit} in {time.monotonic() - start:.1f} s")

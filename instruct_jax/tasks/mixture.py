@@ -81,18 +81,27 @@ def import_modules(modules: str | Sequence[str]) -> None:
             ) from None
 
 
-def mixture_tasks(name: str, held_out: HeldOut) -> list[MixtureTask]:
-    """The tasks of a registered mixture (or one registered task), in order of name, with their rates.
+def registered(name: str) -> seqio.Mixture | seqio.Task:
+    """The mixture or task of this name.
 
     Raises:
-      InputError: nothing of that name is registered, a rate is negative or fails, or `held_out` names what is not there.
+      InputError: nothing of that name is registered.
     """
     known = [*seqio.MixtureRegistry.names(), *seqio.TaskRegistry.names()]
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean {near[0]!r}?" if near else "import the module that registers it (argument `modules`)"
         raise InputError(f"no mixture or task named {name!r} is registered; {hint}")
-    provider = seqio.get_mixture_or_task(name)
+    return seqio.get_mixture_or_task(name)
+
+
+def mixture_tasks(name: str, held_out: HeldOut) -> list[MixtureTask]:
+    """The tasks of a registered mixture (or one registered task), in order of name, with their rates.
+
+    Raises:
+      InputError: nothing of that name is registered, a rate is negative or fails, or `held_out` names what is not there.
+    """
+    provider = registered(name)
     out = []
     for task in provider.tasks if isinstance(provider, seqio.Mixture) else [provider]:
         instruct = instruct_of(task)

@@ -1,0 +1,173 @@
+"""show: examples as the model will see them, token by token, in a terminal or as a page (a program)."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from instruct_jax.artifacts.dataset import Dataset
+from instruct_jax.errors import InputError
+from instruct_jax.text import picture_page, picture_terminal
+from instruct_jax.text.chat import INSTRUCT, ChatTemplate, render
+from instruct_jax.text.conversation_lines import ConversationLines
+from instruct_jax.text.overflow import POLICIES, fit
+from instruct_jax.text.picture import Picture, Segment, glyphs
+from instruct_jax.text.tokenizer import Tokenizer, load_tokenizer
+
+
+def show(
+    mixture: str | None = None,
+    dataset: str | None = None,
+    jsonl: str | None = None,
+    tokenizer: str | None = None,
+    chat_template: ChatTemplate = INSTRUCT,
+    length: int | None = None,
+    modules: Sequence[str] = (),
+    split: str = "train",
+    overflow: str = "trim_prompt",
+    count: int = 3,
+    seed: int = 0,
+    task: str | None = None,
+    positions: bool = False,
+    html: str | None = None,
+) -> None:
+    """Print some examples of a mixture, some rows of a prepared dataset, or some conversations of a file.
+
+    Examples of a mixture are those that `prepare` draws first with this seed, each from another task as long as there are
+    any. Rows and conversations are a random sample.
+
+    Args:
+      mixture: name of a registered SeqIO mixture or task; or else
+      dataset: folder of a prepared dataset; or else
+      jsonl: a file of conversations; see `instruct_jax.text.conversation_lines`.
+      tokenizer: what `load_tokenizer` reads; a dataset has its own.
+      chat_template: how turns are written; a dataset's already are.
+      length: tokens that a row has; None for no bound. A dataset's is its own.
+      modules: imported first; they register tasks.
+      split: of the mixture.
+      overflow: what to do with texts longer than a row; see `instruct_jax.text.overflow.fit`.
+      count: how many.
+      seed: which.
+      task: a regular expression; only tasks whose names it matches somewhere.
+      positions: whether to print positions.
+      html: the page to write, instead of printing.
+
+    Raises:
+      InputError: not exactly one source, a setting that its source does not take, or nothing to show.
+    """
+    sources = {"MIXTURE": mixture, "DATASET": dataset, "JSONL": jsonl}
+    given = [name for name, value in sources.items() if value is not None]
+    if len(given) != 1:
+        raise InputError(f"show takes one of {', '.join(sources)}; {' and '.join(given) or 'none'} is set")
+    if count < 1:
+        raise InputError(f"COUNT is {count}; expected at least 1")
+    if overflow not in POLICIES:
+        raise InputError(f"OVERFLOW is {overflow!r}; expected one of {', '.join(POLICIES)}")
+    wanted = _pattern(task)
+    if dataset is not None:
+        if tokenizer is not None or length is not None:
+            raise InputError("a dataset has its own tokenizer and length; leave TOKENIZER and LENGTH unset")
+        found = dataset_pictures(Dataset(dataset), count, seed, wanted)
+    else:
+        if tokenizer is None:
+            raise InputError(f"TOKENIZER is not set; {given[0]} needs one: a file, a folder that holds one, or bytes")
+        loaded = load_tokenizer(tokenizer)
+        if jsonl is not None:
+            if task is not None:
+                raise InputError("TASK chooses among the tasks of a mixture or dataset; a JSONL has none: leave it unset")
+            found = conversation_pictures(ConversationLines(jsonl), loaded, chat_template, length, overflow, count, seed)
+        else:
+            # TensorFlow takes seconds to import, and only a mixture needs it.
+            from instruct_jax.tasks.show_mixture import mixture_pictures
+
+            found = mixture_pictures(mixture, modules, split, loaded, chat_template, length, overflow, count, seed, wanted)
+    pictures = list(found)
+    console = Console()
+    if html is None:
+        picture_terminal.draw(pictures, console, positions)
+        return
+    picture_page.write_page(Path(html), str(mixture or dataset or jsonl), pictures, positions)
+    console.print(f"show: {html} shows {len(pictures)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def dataset_pictures(dataset: Dataset, count: int, seed: int, wanted: re.Pattern) -> Iterator[Picture]:
+    """Some rows of a dataset, in order; of each, the segments of the tasks that are wanted.
+
+    Raises:
+      InputError: no row holds such a task.
+    """
+    names = [entry["name"] for entry in dataset.manifest["tasks"]]
+    matching = np.array([wanted.search(name) is not None for name in names])
+    if not matching.any():
+        raise InputError(f"no task of {dataset.folder} matches {wanted.pattern!r}; it has: {', '.join(names)}")
+    tokenizer = load_tokenizer(dataset.folder / "tokenizer")
+    chosen = []
+    for index in np.random.default_rng(seed).permutation(len(dataset)).tolist():
+        if matching[dataset[index].provenance[:, 0]].any():
+            chosen.append(index)
+        if len(chosen) == count:
+            break
+    if not chosen:
+        raise InputError(f"no row of {dataset.folder} holds a task that matches {wanted.pattern!r}; try another")
+    for index in sorted(chosen):
+        row = dataset[index]
+        keep = matching[row.provenance[:, 0]]
+        shown = [_segment(dataset, row, place, tokenizer) for place in np.flatnonzero(keep).tolist()]
+        hidden = int(np.sum(~keep))
+        notes = [f"{row.lengths.size} segments in {row.tokens.size:,} of {dataset.length:,} tokens"]
+        notes += [f"{hidden} of other tasks not shown"] if hidden else []
+        yield Picture(f"row {index:,} of {len(dataset):,}", (" · ".join(notes),), tuple(shown))
+
+
+def _segment(dataset: Dataset, row, place: int, tokenizer: Tokenizer) -> Segment:
+    end = int(np.sum(row.lengths[: place + 1]))
+    part = slice(end - int(row.lengths[place]), end)
+    task, template, example, epoch = row.provenance[place].tolist()
+    entry = dataset.manifest["tasks"][task]
+    notes = [f"template {entry['templates'][template]}"] if template >= 0 else []
+    notes.append(f"example {example:,}" + (f", epoch {epoch}" if epoch else ""))
+    return Segment(entry["name"], (" · ".join(notes),), glyphs(row.tokens[part], row.weights[part], tokenizer))
+
+
+def conversation_pictures(
+    lines: ConversationLines,
+    tokenizer: Tokenizer,
+    template: ChatTemplate,
+    length: int | None,
+    overflow: str,
+    count: int,
+    seed: int,
+) -> Iterator[Picture]:
+    """Some conversations of a file, in order."""
+    chosen = np.random.default_rng(seed).permutation(len(lines))[:count]
+    for index in sorted(chosen.tolist()):
+        conversation = lines[index]
+        rendered = render(conversation, tokenizer=tokenizer, template=template)
+        pieces, outcome = (rendered,), "fits"
+        if length is not None:
+            try:
+                fitted = fit(rendered, length, overflow, conversation.messages[0].role == "text")
+            except OverflowError as error:
+                raise InputError(f"{lines.where(index)}: {error}; use longer rows, or another overflow policy") from None
+            pieces, outcome = fitted.pieces, fitted.outcome
+        turns = f"{len(conversation.messages)} message{'s' * (len(conversation.messages) != 1)}"
+        note = " · ".join([turns, *([outcome] if outcome != "fits" else [])])
+        if not pieces:
+            pieces, note = (rendered,), f"{note}: {rendered.tokens.size:,} tokens do not fit rows of {length:,}"
+        for piece in pieces:
+            segment = Segment(lines.where(index), (note,), glyphs(piece.tokens, first_unweighted(piece.weights), tokenizer))
+            yield Picture("", (), (segment,))
+
+
+def first_unweighted(weights: np.ndarray) -> np.ndarray:
+    """Weights as training has them: nothing stands before a segment's first token to predict it from."""
+    return np.concatenate([np.zeros(min(1, weights.size), np.float32), weights[1:]])
+
+
+def _pattern(task: str | None) -> re.Pattern:
+    try:
+        return re.compile(task or "")
+    except re.error as error:
+        raise InputError(f"TASK {task!r} is no regular expression ({error}); mend it") from None

@@ -1,0 +1,114 @@
+"""Examples of a mixture as pictures: those that `prepare` would draw first, through the same reading and rendering."""
+
+import contextlib
+import itertools
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import seqio
+
+from instruct_jax.errors import InputError
+from instruct_jax.tasks.counts import TaskCounts
+from instruct_jax.tasks.examples import instruct_of, open_examples
+from instruct_jax.tasks.instruct import ZERO_SHOT
+from instruct_jax.tasks.mixture import draws, import_modules, registered, seeded_generator
+from instruct_jax.tasks.rendering import segments
+from instruct_jax.text.chat import ChatTemplate
+from instruct_jax.text.picture import Picture, Segment, glyphs
+from instruct_jax.text.tokenizer import Tokenizer
+
+# A task of which so many examples in a row are dropped shows none.
+_PATIENCE = 64
+
+
+def mixture_pictures(
+    mixture: str,
+    modules: Sequence[str],
+    split: str,
+    tokenizer: Tokenizer,
+    template: ChatTemplate,
+    length: int | None,
+    overflow: str,
+    count: int,
+    seed: int,
+    wanted: re.Pattern,
+) -> Iterator[Picture]:
+    """Some examples of a mixture, each from another task as long as there are any.
+
+    Tasks come in an order that the seed decides; rates play no part. Within a task, examples and wordings are those that
+    `prepare` draws first with this seed.
+
+    Args:
+      mixture, modules, split, tokenizer, template, overflow, seed: as `prepare` has them.
+      length: tokens that a row has; None for no bound.
+      count: how many.
+      wanted: only tasks whose names it matches somewhere.
+
+    Raises:
+      InputError: there is no such mixture or task, or nothing of it can be shown.
+    """
+    import_modules(modules)
+    provider = registered(mixture)
+    tasks = provider.tasks if isinstance(provider, seqio.Mixture) else [provider]
+    matching = [task for task in tasks if wanted.search(task.name)]
+    if not matching:
+        names = ", ".join(task.name for task in tasks)
+        raise InputError(f"no task of mixture {mixture!r} matches {wanted.pattern!r}; it has: {names}")
+    seeded_generator(seed, "show").shuffle(matching)
+    limit = sys.maxsize if length is None else length
+    with tempfile.TemporaryDirectory() as scratch:
+        running = [_task_pictures(task, split, tokenizer, template, limit, overflow, seed, Path(scratch)) for task in matching]
+        shown = 0
+        for picture in itertools.islice(_in_turn(running), count):
+            shown += 1
+            yield picture
+    if not shown:
+        raise InputError(
+            f"no example of {', '.join(task.name for task in matching)} leaves a token to train within {limit} tokens; "
+            "show longer rows, or another overflow policy"
+        )
+
+
+def _in_turn(running: Sequence[Iterator[Picture]]) -> Iterator[Picture]:
+    """One of each, then the second of each, and so on, until all have ended."""
+    waiting = list(running)
+    while waiting:
+        for one in list(waiting):
+            with contextlib.suppress(StopIteration):
+                yield next(one)
+                continue
+            waiting.remove(one)
+
+
+def _task_pictures(
+    task: seqio.Task,
+    split: str,
+    tokenizer: Tokenizer,
+    template: ChatTemplate,
+    length: int,
+    overflow: str,
+    seed: int,
+    scratch: Path,
+) -> Iterator[Picture]:
+    examples = open_examples(task, split, tokenizer, seed, ZERO_SHOT, scratch)
+    instruct = instruct_of(task)
+    size = examples.records.size
+    asked = 1 << 30 if size is None else size
+    counts, fruitless = TaskCounts(), 0
+    for draw in draws([task.name], [size], [asked], seed):
+        before = vars(counts).copy()
+        found = list(segments([draw], {0: examples}, [counts], tokenizer, template, length, overflow, "error"))
+        fruitless = 0 if found else fruitless + 1
+        if fruitless == _PATIENCE:
+            return
+        for number, segment in enumerate(found, 1):
+            wording = segment.provenance[1]
+            notes = [] if instruct is None or wording < 0 else [f"template {instruct.templates[wording].id}"]
+            notes.append(examples.records.where(draw.index))
+            notes += [name for name in ("trimmed", "split") if getattr(counts, name) > before[name]]
+            notes += [f"piece {number} of {len(found)}"] if len(found) > 1 else []
+            drawn = glyphs(segment.tokens, segment.weights, tokenizer)
+            yield Picture("", (), (Segment(task.name, (" · ".join(notes),), drawn),))

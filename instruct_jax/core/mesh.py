@@ -11,32 +11,38 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from instruct_jax.errors import InputError
 
-AXES = ("data", "fsdp", "tensor")
+AXES = ("data", "fsdp", "expert", "tensor")
 
-# Where parameters lie at rest: split over fsdp along the model's width, over tensor along heads, hidden units and words.
+# Where parameters lie at rest: split over fsdp along the model's width, over tensor along heads, hidden units and words,
+# over expert along the experts.
 PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "embed": ("fsdp",),
     "heads": ("tensor",),
     "kv_heads": ("tensor",),
     "mlp": ("tensor",),
     "vocab": ("tensor",),
+    "experts": ("expert",),
 }
-# Where values flow: rows over data and fsdp, heads, hidden units and words over tensor.
+# Where values flow: rows over all axes but tensor, heads, hidden units and words over tensor. At the experts the rows of
+# one expert group come together: each of its devices has other experts.
 ACTIVATIONS: Mapping[str, tuple[str, ...]] = {
-    "batch": ("data", "fsdp"),
+    "batch": ("data", "fsdp", "expert"),
+    "expert_batch": ("data", "fsdp"),
     "heads": ("tensor",),
     "kv_heads": ("tensor",),
     "mlp": ("tensor",),
     "vocab": ("tensor",),
+    "experts": ("expert",),
 }
 
 
-def make_mesh(data: int = -1, fsdp: int = 1, tensor: int = 1, cpu_devices: int | None = None) -> Mesh:
+def make_mesh(data: int = -1, fsdp: int = 1, expert: int = 1, tensor: int = 1, cpu_devices: int | None = None) -> Mesh:
     """A mesh over all devices; one axis may be -1: whatever is left.
 
     Args:
       data: copies of the model, each with its rows of the batch.
       fsdp: parts that parameters and optimiser state are cut into, each also with its rows of the batch.
+      expert: parts that the experts of a mixture are dealt to, each also with its rows of the batch.
       tensor: parts that each matrix product is cut into.
       cpu_devices: on a machine without accelerators, how many devices to split its cores into.
 
@@ -46,7 +52,7 @@ def make_mesh(data: int = -1, fsdp: int = 1, tensor: int = 1, cpu_devices: int |
     if cpu_devices is not None:
         _split_cpu(cpu_devices)
     devices = jax.devices()
-    sizes = {"data": data, "fsdp": fsdp, "tensor": tensor}
+    sizes = {"data": data, "fsdp": fsdp, "expert": expert, "tensor": tensor}
     asked = ", ".join(f"{axis}={size}" for axis, size in sizes.items())
     known = math.prod(size for size in sizes.values() if size != -1)
     free = [axis for axis, size in sizes.items() if size == -1]
@@ -94,7 +100,7 @@ def constrain(value: jax.Array, *axes: str | None) -> jax.Array:
 
 
 def global_batch(mesh: Mesh, local: Any) -> Any:
-    """This process's rows, as global arrays whose first axis is split over data and fsdp.
+    """This process's rows, as global arrays whose first axis is split over data, fsdp and expert.
 
     Args:
       local: a tree of host arrays, [rows of this process, ...].
@@ -108,9 +114,10 @@ def global_batch(mesh: Mesh, local: Any) -> Any:
 
     def place(array: np.ndarray) -> jax.Array:
         shape = (array.shape[0] * jax.process_count(), *array.shape[1:])
-        parts = mesh.shape["data"] * mesh.shape["fsdp"]
+        parts = math.prod(mesh.shape[axis] for axis in ACTIVATIONS["batch"])
         if shape[0] % parts:
-            raise InputError(f"a batch of {shape[0]} rows cannot be shared by data x fsdp = {parts} devices; make it a multiple")
+            product = " x ".join(ACTIVATIONS["batch"])
+            raise InputError(f"a batch of {shape[0]} rows cannot be shared by {product} = {parts} devices; make it a multiple")
         axes = ("batch", *[None] * (array.ndim - 1))
         sharding = NamedSharding(mesh, spec_for(mesh, ACTIVATIONS, shape, axes))
         return jax.make_array_from_process_local_data(sharding, array, shape)

@@ -49,7 +49,7 @@ def generate(
     alone and draws with its own key.
 
     Args:
-      model: has `empty_cache(rows, slots)`, `extend(tokens, positions, cache)` and `logits(hidden)`.
+      model: has `empty_cache(rows, slots)`, `extend(tokens, positions, cache, lengths)` and `logits(hidden)`.
       prompts: i32[T] each, of unequal lengths, at least one token each.
       max_new_tokens: at most so many tokens are written.
       stop_ids: writing one of these ends a row.
@@ -102,28 +102,30 @@ def _generated(graphdef, state, prompts, lengths, keys, max_new_tokens, stop_ids
     model = nnx.merge(graphdef, state)
     rows, width = prompts.shape
     positions = jnp.broadcast_to(jnp.arange(width, dtype=jnp.int32), (rows, width))
-    hidden, cache = model.extend(prompts, positions, model.empty_cache(rows, width + max_new_tokens))
+    hidden, cache = model.extend(prompts, positions, model.empty_cache(rows, width + max_new_tokens), lengths)
     last = jnp.take_along_axis(hidden, jnp.maximum(lengths - 1, 0)[:, None, None], axis=1)
     stops = jnp.array(stop_ids, jnp.int32)
 
-    def next_token(hidden, step):
+    def chosen(hidden, step):
         logits = model.logits(hidden)[:, 0, :vocab_size].astype(jnp.float32)
         return sampled(logits, step_keys(keys, step), sampling)
 
+    def record(token, step, done, written):
+        written = written.at[:, step].set(jnp.where(done, _NOTHING, token))
+        return token, step + 1, done | jnp.isin(token, stops), written
+
     def unfinished(carry):
-        step, _, done, _, _ = carry
+        _, step, done, _, _ = carry
         return (step < max_new_tokens) & ~jnp.all(done)
 
     def write_one(carry):
-        step, token, done, written, cache = carry
-        written = written.at[:, step].set(jnp.where(done, _NOTHING, token))
-        done = done | jnp.isin(token, stops)
-        hidden, cache = model.extend(token[:, None], (lengths + step)[:, None], cache)
-        return step + 1, next_token(hidden, step + 1), done, written, cache
+        token, step, done, written, cache = carry
+        hidden, cache = model.extend(token[:, None], (lengths + step - 1)[:, None], cache)
+        return *record(chosen(hidden, step), step, done, written), cache
 
     written = jnp.full((rows, max_new_tokens), _NOTHING, jnp.int32)
-    first = (jnp.int32(0), next_token(last, 0), lengths == 0, written, cache)
-    return jax.lax.while_loop(unfinished, write_one, first)[3]
+    first = record(chosen(last, 0), jnp.int32(0), lengths == 0, written)
+    return jax.lax.while_loop(unfinished, write_one, (*first, cache))[3]
 
 
 def _cut(written: np.ndarray, stop_ids: tuple[int, ...]) -> Generation:

@@ -1,6 +1,6 @@
 """Log-probability of each token: the one shift by which a position predicts the next, in chunks."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,21 +16,35 @@ def token_logprobs(model: Any, batch: Batch) -> jax.Array:
     A segment's first token has nothing before it and scores 0, as does padding.
 
     Args:
-      model: a decoder: (tokens, segment_ids, positions) -> hidden, with `logits`.
+      model: a decoder: `hidden_and_balance(tokens, segment_ids, positions)` and `logits(hidden)`.
       batch: B rows of T tokens.
 
     Returns:
       f32[B, T], nats.
     """
-    return logprobs_and_normalisers(model, batch)[0]
+    return predictions(model, batch).logprobs
 
 
-def logprobs_and_normalisers(model: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
-    """`token_logprobs`, and the log of each softmax's sum, f32[B, T], 0 where nothing is predicted (for z-loss)."""
-    hidden = model(batch.tokens, batch.segment_ids, batch.positions)
+class Predictions(NamedTuple):
+    """What one forward pass says about a batch.
+
+    Attributes:
+      logprobs: f32[B, T], as `token_logprobs`.
+      normalisers: f32[B, T], the log of each softmax's sum, 0 where nothing is predicted.
+      balance: f32[B], how unevenly each row uses its experts; 0 without experts.
+    """
+
+    logprobs: jax.Array
+    normalisers: jax.Array
+    balance: jax.Array
+
+
+def predictions(model: Any, batch: Batch) -> Predictions:
+    """`token_logprobs`, and what else a loss may want of the same forward pass."""
+    hidden, balance = model.hidden_and_balance(batch.tokens, batch.segment_ids, batch.positions)
     chosen, normalisers = _scores(model, hidden[:, :-1], jnp.asarray(batch.tokens)[:, 1:])
     follows = (batch.segment_ids[:, 1:] == batch.segment_ids[:, :-1]) & (batch.segment_ids[:, 1:] > 0)
-    return _aligned(chosen - normalisers, follows), _aligned(normalisers, follows)
+    return Predictions(_aligned(chosen - normalisers, follows), _aligned(normalisers, follows), balance)
 
 
 def _scores(model: Any, hidden: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -1,11 +1,13 @@
 """Rotary position embedding: turn pairs of coordinates by an angle that grows with position; and how it is stretched."""
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,20 +85,101 @@ def rope_from_json(fields: Mapping[str, Any]) -> Rope:
     return Rope(fields["theta"], _SCALINGS[scaling.pop("kind")](**scaling))
 
 
-def rotate(heads: jax.Array, positions: jax.Array, theta: float) -> jax.Array:
+def frequencies(rope: Rope, head_dim: int) -> tuple[np.ndarray, float]:
+    """Radians a position by which each pair of coordinates turns, and what multiplies cosines and sines.
+
+    Computed in fp32 in the order in which transformers does. Under `DynamicNTK` these hold up to its original length;
+    `turns` slows them beyond.
+
+    Returns:
+      f32[h/2], and the multiplier (1 but for YaRN).
+
+    >>> frequencies(Rope(10_000.0), 4)[0].round(4).tolist()
+    [1.0, 0.009999999776482582]
+    """
+    periods = np.float32(rope.theta) ** (np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim))
+    plain = np.float32(1) / periods
+    match rope.scaling:
+        case None | DynamicNTK():
+            return plain, 1.0
+        case LinearScaling(factor):
+            return plain / np.float32(factor), 1.0
+        case Llama3():
+            return _llama3(plain, rope.scaling), 1.0
+        case YaRN():
+            return _yarn(periods, rope.theta, head_dim, rope.scaling)
+
+
+def _llama3(plain: np.ndarray, scaling: Llama3) -> np.ndarray:
+    wavelengths = np.float32(2 * math.pi) / plain
+    low, high = scaling.low_frequency_factor, scaling.high_frequency_factor
+    # How far between the two limits a wavelength lies: 0 slowed by the factor, 1 kept.
+    kept = np.clip((np.float32(scaling.original_length) / wavelengths - np.float32(low)) / np.float32(high - low), 0, 1)
+    return (1 - kept) * plain / np.float32(scaling.factor) + kept * plain
+
+
+def _yarn(periods: np.ndarray, theta: float, head_dim: int, scaling: YaRN) -> tuple[np.ndarray, float]:
+    def coordinate(rotations: float) -> float:
+        """The coordinate that turns so often within the original length (equation 18 solved for it)."""
+        return head_dim * math.log(scaling.original_length / (rotations * 2 * math.pi)) / (2 * math.log(theta))
+
+    first, last = coordinate(scaling.beta_fast), coordinate(scaling.beta_slow)
+    if scaling.truncate:
+        first, last = math.floor(first), math.ceil(last)
+    first, last = max(first, 0), min(last, head_dim - 1)
+    last += 0.001 if first == last else 0  # a ramp needs a length
+    ramp = (np.arange(head_dim // 2, dtype=np.float32) - np.float32(first)) / np.float32(last - first)
+    slowed = np.clip(ramp, 0, 1)
+    stretched = np.float32(1) / (np.float32(scaling.factor) * periods) * slowed + np.float32(1) / periods * (1 - slowed)
+    if scaling.attention_factor is not None:
+        return stretched, scaling.attention_factor
+    return stretched, 0.1 * math.log(scaling.factor) + 1 if scaling.factor > 1 else 1.0
+
+
+def turns(ropes: Sequence[Rope], head_dim: int, positions: jax.Array, lengths: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Cosines and sines of every angle, for each of a model's few ropes, once for all its layers.
+
+    Args:
+      ropes: R different ones.
+      head_dim: h.
+      positions: i32[B, T].
+      lengths: i32[B, T], of the sequence that each token belongs to; only `DynamicNTK` asks.
+
+    Returns:
+      f32[R, B, T, h/2] each.
+    """
+    tables = []
+    for rope in ropes:
+        frequency, multiplier = frequencies(rope, head_dim)
+        angles = positions[..., None].astype(jnp.float32) * (frequency * _slowing(rope.scaling, head_dim, lengths))
+        tables.append((jnp.cos(angles) * multiplier, jnp.sin(angles) * multiplier))
+    cosines, sines = zip(*tables, strict=True)
+    return jnp.stack(cosines), jnp.stack(sines)
+
+
+def _slowing(scaling: Any, head_dim: int, lengths: jax.Array) -> jax.Array | float:
+    """f32[B, T, h/2]: what dynamic NTK multiplies frequencies by; 1 up to the original length.
+
+    A base that grows to theta * g ** (h / (h - 2)) divides the frequency of pair i by g ** (2 i / (h - 2)): the fastest
+    stays, the slowest is slowed by g = 1 + factor * (length / original - 1).
+    """
+    if not isinstance(scaling, DynamicNTK):
+        return 1.0
+    beyond = jnp.maximum(lengths / scaling.original_length - 1, 0)
+    exponents = np.arange(head_dim // 2, dtype=np.float32) * np.float32(2 / max(head_dim - 2, 1))
+    return (1 + scaling.factor * beyond)[..., None] ** -exponents
+
+
+def rotate(heads: jax.Array, turn: tuple[jax.Array, jax.Array]) -> jax.Array:
     """Heads with their positions turned in (Su et al. 2021, arXiv:2104.09864, equation 34, halves as pairs).
 
     Args:
       heads: [B, T, heads, h].
-      positions: i32[B, T].
-      theta: base of the frequencies.
+      turn: cosines and sines, f32[B, T, h/2] each.
 
     Returns:
-      [B, T, heads, h], of the dtype of `heads`; angles are taken in fp32.
+      [B, T, heads, h], of the dtype of `heads`.
     """
-    half = heads.shape[-1] // 2
-    frequency = theta ** (-jnp.arange(half, dtype=jnp.float32) / half)
-    angle = positions[..., None, None].astype(jnp.float32) * frequency
-    cos, sin = jnp.cos(angle).astype(heads.dtype), jnp.sin(angle).astype(heads.dtype)
-    first, second = heads[..., :half], heads[..., half:]
+    cos, sin = (table[:, :, None].astype(heads.dtype) for table in turn)
+    first, second = jnp.split(heads, 2, axis=-1)
     return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)

@@ -21,9 +21,10 @@ class Table:
     def __init__(self, seed=0):
         self.table = jnp.asarray(np.random.default_rng(seed).normal(size=(VOCAB, VOCAB)), jnp.float32)
 
-    def __call__(self, tokens, segment_ids, positions):
-        del segment_ids, positions
-        return jax.nn.one_hot(tokens, VOCAB)
+    def hidden_and_balance(self, tokens, segment_ids, positions):
+        del positions
+        # As uneven as the row is long: a stand-in that depends on its row alone.
+        return jax.nn.one_hot(tokens, VOCAB), (segment_ids > 0).sum(axis=1) / 3
 
     def logits(self, hidden):
         return hidden @ self.table
@@ -56,7 +57,7 @@ def test_the_loss_is_the_hand_worked_one():
 
 @pytest.mark.parametrize("cuts", [[slice(0, 1), slice(1, 6)], [slice(0, 2), slice(2, 3), slice(3, 6)], [[5, 0], [3, 1, 2], [4]]])
 def test_any_partition_of_the_rows_adds_up_to_the_same_loss(cuts):
-    batch, model, objective = ragged(), Table(), CrossEntropy(z_loss=0.1)
+    batch, model, objective = ragged(), Table(), CrossEntropy(z_loss=0.1, balance=0.7)
     whole, metrics = objective(model, batch)
     parts = [objective(model, rows_of(batch, cut)) for cut in cuts]
     added = sum((loss for loss, _ in parts), Mean(0.0, 0.0))
@@ -68,7 +69,7 @@ def test_any_partition_of_the_rows_adds_up_to_the_same_loss(cuts):
 
 
 def test_a_row_without_supervised_tokens_adds_nothing_and_stays_finite():
-    mean, _ = CrossEntropy(z_loss=0.1)(Table(), rows_of(ragged(), slice(1, 2)))
+    mean, _ = CrossEntropy(z_loss=0.1, balance=0.7)(Table(), rows_of(ragged(), slice(1, 2)))
     assert (float(mean.total), float(mean.weight)) == (0.0, 0.0)
     assert np.isnan(mean.value())
 
@@ -79,6 +80,15 @@ def test_the_z_loss_adds_the_squared_log_normaliser():
     pulled, metrics = CrossEntropy(z_loss=0.5)(model, batch)
     np.testing.assert_allclose(pulled.value(), plain.value() + 0.5 * metrics["log_z_squared"].value(), rtol=1e-6)
     np.testing.assert_allclose(metrics["nll"].value(), plain.value(), rtol=1e-6)
+
+
+def test_the_balance_of_a_row_counts_as_much_as_the_row_has_to_teach():
+    batch, model = ragged(), Table()
+    plain, _ = CrossEntropy()(model, batch)
+    pulled, metrics = CrossEntropy(balance=0.5)(model, batch)
+    uneven = ((batch.segment_ids > 0).sum(axis=1) / 3 * batch.weights.sum(axis=1)).sum() / batch.weights.sum()
+    np.testing.assert_allclose(metrics["balance"].value(), uneven, rtol=1e-6)
+    np.testing.assert_allclose(pulled.value(), plain.value() + 0.5 * uneven, rtol=1e-6)
 
 
 def test_a_weight_on_a_segment_s_first_token_does_not_count():

@@ -9,7 +9,7 @@ import pytest
 from jax.sharding import AxisType
 
 from instruct_jax.artifacts import checkpoint
-from instruct_jax.core.mesh import make_mesh
+from instruct_jax.core.mesh import AXES, make_mesh
 from instruct_jax.data.source import DatasetSource
 from instruct_jax.errors import InputError
 from instruct_jax.model.loading import DecoderSource, load_model
@@ -23,7 +23,7 @@ TIMINGS = ("tokens_per_second", "supervised_tokens_per_second", "step_seconds", 
 
 
 def one_device():
-    return jax.make_mesh((1, 1, 1), ("data", "fsdp", "tensor"), axis_types=(AxisType.Auto,) * 3, devices=jax.devices()[:1])
+    return jax.make_mesh((1,) * len(AXES), AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=jax.devices()[:1])
 
 
 def run(workdir, dataset, steps=6, mesh=None, rows=8, optimise=optimizer.adamw, source=None, model=None, **settings):
@@ -122,7 +122,7 @@ def test_a_broken_state_is_named(tmp_path, make_dataset):
 
 
 def test_rows_that_devices_cannot_share_are_refused(tmp_path, make_dataset):
-    with pytest.raises(InputError, match="6 rows cannot be shared by data x fsdp = 8 devices"):
+    with pytest.raises(InputError, match="6 rows cannot be shared by data x fsdp x expert = 8 devices"):
         run(tmp_path, make_dataset("resume"), steps=1, rows=6, mesh=make_mesh())
 
 

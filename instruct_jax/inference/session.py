@@ -16,7 +16,8 @@ from instruct_jax.inference.decode import Generation, generate
 from instruct_jax.inference.sampling import GREEDY, Sampling
 from instruct_jax.inference.score import Logprob, sequence_logprobs
 from instruct_jax.model.loading import load_model
-from instruct_jax.text.chat import ChatTemplate, Conversation, Message, render_batch, spans, stop_ids
+from instruct_jax.text.chat import render_batch, stop_ids, template_from_json
+from instruct_jax.text.conversation import ChatTemplate, Conversation, Message
 from instruct_jax.text.tokenizer import Tokenizer, load_tokenizer
 
 # Enough of each array to tell any two training steps apart, little enough to read at any size.
@@ -66,7 +67,7 @@ class Session:
                 f"{folder}: its tokenizer has {tokenizer.vocab_size} ids, its model {loaded.model.spec.vocab_size}; "
                 "restore the tokenizer that the model was trained with"
             )
-        stop_ids(tokenizer, template)  # a control token that the tokenizer lacks is an error here, not at the first answer
+        stop_ids(template, tokenizer)  # a control token that the tokenizer lacks is an error here, not at the first answer
         return cls(loaded.model, tokenizer, template, loaded.manifest, folder, loaded.step)
 
     def fingerprint(self) -> str:
@@ -81,7 +82,7 @@ class Session:
 
     def prompt_text(self, turns: Turns) -> str:
         """What the model reads, in words: the rendered prompt, its control tokens spelled out."""
-        rendered = spans(_conversation(turns), self.template, add_generation_prompt=True)
+        rendered = self.template.spans(_conversation(turns), add_generation_prompt=True)
         names = {"bos": "<|bos|>", "eos": "<|eos|>"}
         return "".join(names.get(span.special, span.special) if span.special else span.text for span in rendered)
 
@@ -97,12 +98,12 @@ class Session:
     ) -> list[Generation]:
         """The model's next assistant turn after each question, as ids; see `decode.generate`."""
         conversations = [_conversation(turns) for turns in questions]
-        rendered = render_batch(conversations, self.tokenizer, self.template, add_generation_prompt=True)
+        rendered = render_batch(conversations, self.template, self.tokenizer, add_generation_prompt=True)
         return generate(
             self.model,
             [one.tokens for one in rendered],
             max_new_tokens=max_new_tokens,
-            stop_ids=stop_ids(self.tokenizer, self.template),
+            stop_ids=stop_ids(self.template, self.tokenizer),
             vocab_size=self.tokenizer.vocab_size,
             sampling=sampling,
             seed=seed,
@@ -127,13 +128,13 @@ class Session:
             for turns, options in questions
             for option in options
         ]
-        scores = iter(sequence_logprobs(self.model, render_batch(conversations, self.tokenizer, self.template), batch_tokens))
+        scores = iter(sequence_logprobs(self.model, render_batch(conversations, self.template, self.tokenizer), batch_tokens))
         return [[next(scores) for _ in options] for _, options in questions]
 
     def document_logprobs(self, documents: Sequence[str], batch_tokens: int = 8192) -> list[Logprob]:
         """The log-probability of each plain document, its end included."""
         conversations = [Conversation((Message("text", document),)) for document in documents]
-        return sequence_logprobs(self.model, render_batch(conversations, self.tokenizer, self.template), batch_tokens)
+        return sequence_logprobs(self.model, render_batch(conversations, self.template, self.tokenizer), batch_tokens)
 
 
 def chat_template(manifest: Mapping[str, Any], folder: Path) -> ChatTemplate:
@@ -144,19 +145,10 @@ def chat_template(manifest: Mapping[str, Any], folder: Path) -> ChatTemplate:
     """
     if not isinstance(manifest.get("chat_template"), Mapping):
         raise InputError(f"{folder}: its manifest names no chat template; train or import the checkpoint again")
-    fields = dict(manifest["chat_template"])
-    fingerprint = fields.pop("fingerprint", None)
-    known = {field.name for field in dataclasses.fields(ChatTemplate)}
-    if unknown := set(fields) - known:
-        raise InputError(f"{folder}: its chat template has unknown fields {sorted(unknown)}; expected {sorted(known)}")
-    pairs = {name: tuple((role, text) for role, text in fields[name]) for name in ("before", "after") if name in fields}
-    template = ChatTemplate(**{**fields, **pairs})
-    if fingerprint not in (None, template.fingerprint()):
-        raise InputError(
-            f"{folder}: its chat template {template.name!r} renders otherwise today than when it was trained; "
-            "use the version of instruct_jax that trained it"
-        )
-    return template
+    try:
+        return template_from_json(manifest["chat_template"])
+    except InputError as error:
+        raise InputError(f"{folder}: its {error}") from None
 
 
 def _conversation(turns: Turns) -> Conversation:

@@ -20,6 +20,8 @@ class TaskCounts:
       split: documents cut into pieces.
       dropped: examples too long for a row, under the overflow policy.
       unsupervised: examples (or pieces) left out because no token of theirs would have been trained.
+      unrolled: texts beyond one for each conversation, where the chat template writes earlier turns otherwise than it
+        served them, so that they are trained in a text of their own.
       skipped: malformed records passed over.
     """
 
@@ -31,10 +33,11 @@ class TaskCounts:
     split: int = 0
     dropped: int = 0
     unsupervised: int = 0
+    unrolled: int = 0
     skipped: int = 0
 
 
-_REASONS = ("trimmed", "split", "dropped", "unsupervised", "skipped")
+_REASONS = ("trimmed", "split", "dropped", "unsupervised", "unrolled", "skipped")
 
 
 def print_table(tasks: Sequence[Mapping[str, Any]], console: Console) -> None:

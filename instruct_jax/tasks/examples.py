@@ -13,7 +13,8 @@ from instruct_jax.tasks.instruct import Instruct, PromptSettings
 from instruct_jax.tasks.materialise import spill
 from instruct_jax.tasks.sources import MalformedRow, Records, RecordSource
 from instruct_jax.tasks.vocabulary import check_vocabulary
-from instruct_jax.text.chat import Conversation, Message, Rendered
+from instruct_jax.text.chat import Rendered
+from instruct_jax.text.conversation import Conversation, Message
 from instruct_jax.text.tokenizer import Tokenizer
 
 NO_TEMPLATE = -1

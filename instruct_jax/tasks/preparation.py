@@ -16,7 +16,7 @@ from instruct_jax.tasks.examples import instruct_of
 from instruct_jax.tasks.identity import function_identity
 from instruct_jax.tasks.instruct import Instruct, PromptSettings
 from instruct_jax.tasks.mixture import MIXTURE_VERSION, HeldOut, MixtureTask
-from instruct_jax.text.chat import RENDERER_VERSION, ChatTemplate
+from instruct_jax.text.conversation import RENDERER_VERSION, ChatTemplate
 from instruct_jax.text.overflow import POLICIES
 from instruct_jax.text.tokenizer import Tokenizer
 
@@ -75,7 +75,7 @@ class Preparation:
             "evaluation": None if self.evaluation is None else dataclasses.asdict(self.evaluation),
             "prompts": dataclasses.asdict(self.prompts),
             "tokenizer": {"fingerprint": self.tokenizer.fingerprint, "vocab_size": self.tokenizer.vocab_size},
-            "chat_template": {**dataclasses.asdict(self.chat_template), "fingerprint": self.chat_template.fingerprint()},
+            "chat_template": self.chat_template.to_json(),
             "renderer_version": RENDERER_VERSION,
             "packing_version": PACKING_VERSION,
             "mixture_version": MIXTURE_VERSION,

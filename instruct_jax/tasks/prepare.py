@@ -17,7 +17,7 @@ from instruct_jax.tasks.instruct import ZERO_SHOT, PromptSettings
 from instruct_jax.tasks.mixture import NOTHING_HELD_OUT, HeldOut, import_modules, mixture_tasks
 from instruct_jax.tasks.preparation import Preparation, is_finished
 from instruct_jax.tasks.rows import write_rows
-from instruct_jax.text.chat import ChatTemplate
+from instruct_jax.text.conversation import ChatTemplate
 from instruct_jax.text.tokenizer import load_tokenizer
 
 

@@ -11,8 +11,9 @@ from instruct_jax.tasks.counts import TaskCounts
 from instruct_jax.tasks.examples import Example, Examples
 from instruct_jax.tasks.mixture import Draw
 from instruct_jax.tasks.sources import MalformedRow
-from instruct_jax.text.chat import ChatTemplate, Conversation, Rendered, render_batch
-from instruct_jax.text.overflow import fit
+from instruct_jax.text.chat import render_rows
+from instruct_jax.text.conversation import ChatTemplate, Conversation
+from instruct_jax.text.overflow import Fitted, fit
 from instruct_jax.text.tokenizer import Tokenizer
 
 _TOGETHER = 1_024
@@ -48,15 +49,15 @@ def segments(
     while chunk := list(itertools.islice(draws, _TOGETHER)):
         read = list(_read(chunk, examples, counts, malformed))
         words = [example.content for _, example in read if isinstance(example.content, Conversation)]
-        in_words = iter(render_batch(words, tokenizer, template))
+        in_words = iter(render_rows(words, template, tokenizer))
         for draw, example in read:
-            rendered = next(in_words) if isinstance(example.content, Conversation) else example.content
+            rows = next(in_words) if isinstance(example.content, Conversation) else [example.content]
             try:
-                fitted = fit(rendered, length, overflow, example.document)
+                fitted = [fit(rendered, length, overflow, example.document) for rendered in rows]
             except OverflowError as error:
                 where = examples[draw.task].records.where(draw.index)
                 raise InputError(f"{where}: {error}; use longer rows, or another overflow policy") from None
-            yield from _count(draw, example, fitted.pieces, fitted.outcome, counts[draw.task])
+            yield from _count(draw, example, fitted, counts[draw.task])
 
 
 def _read(
@@ -71,12 +72,14 @@ def _read(
             counts[draw.task].skipped += 1
 
 
-def _count(draw: Draw, example: Example, pieces: Sequence[Rendered], outcome: str, counts: TaskCounts) -> Iterator[Segment]:
-    counts.trimmed += outcome == "trimmed"
-    counts.split += outcome == "split"
-    counts.dropped += outcome == "dropped"
+def _count(draw: Draw, example: Example, rows: Sequence[Fitted], counts: TaskCounts) -> Iterator[Segment]:
+    outcomes = [row.outcome for row in rows]
+    counts.trimmed += outcomes.count("trimmed")
+    counts.split += outcomes.count("split")
+    counts.dropped += outcomes.count("dropped")
+    counts.unrolled += len(rows) - 1
     used = False
-    for piece in pieces:
+    for piece in (piece for row in rows for piece in row.pieces):
         weights = np.array(piece.weights, np.float32)
         weights[:1] = 0.0
         supervised = int(np.count_nonzero(weights))

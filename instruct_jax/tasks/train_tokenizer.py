@@ -23,7 +23,8 @@ from instruct_jax.tasks.mixture import (
     mixture_tasks,
 )
 from instruct_jax.tasks.preparation import Preparation
-from instruct_jax.text.chat import BARE, Conversation
+from instruct_jax.text.chat import BARE
+from instruct_jax.text.conversation import Conversation
 from instruct_jax.text.tokenizer import ByteTokenizer, SentencePieceTokenizer
 
 MODEL_TYPES = ("bpe", "unigram")

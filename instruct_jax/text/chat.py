@@ -1,63 +1,44 @@
 """Conversation to (tokens, weights): the one renderer that training, evaluation, serving and notebooks share.
 
 A conversation becomes a list of spans; each span is text or a control token, and knows whether it is trained and whether
-it may be shortened. Ids and loss weights come from the same spans, each span tokenised by itself, so the seam between
-prompt and response has the same ids in training as in generation, and a mask can neither lag nor overrun its text.
+it may be shortened. Ids and loss weights come from the same spans. Neighbouring texts of one kind are tokenised as one, as
+any other library would; where untrained text meets trained text a token ends, so that the seam between prompt and
+response has the same ids in training as in generation, and a mask can neither lag nor overrun its text.
 """
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from instruct_jax.errors import InputError
-from instruct_jax.text.tokenizer import Tokenizer
+from instruct_jax.text.conversation import (
+    RENDERER_VERSION,
+    ChatTemplate,
+    Conversation,
+    HistoryRewritten,
+    Messages,
+    Span,
+    conversation_of,
+)
+from instruct_jax.text.pieces import Piece, Tokenizer
 
-RENDERER_VERSION = 1
 ROLES = ("system", "user", "assistant", "tool", "text")
 
 
 @dataclasses.dataclass(frozen=True)
-class Message:
-    """One turn. `trained` None means: assistant turns and plain text are trained, everything else is not."""
-
-    role: str
-    text: str
-    trained: bool | None = None
-
-    def is_trained(self) -> bool:
-        return self.role in ("assistant", "text") and self.trained is not False
-
-
-@dataclasses.dataclass(frozen=True)
-class Conversation:
-    """Messages in order. A single message of role "text" is a plain document: loss on every token."""
-
-    messages: tuple[Message, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Span:
-    """A run of rendered text, or one control token (`special`: "bos", "eos" or a literal such as "<|im_end|>")."""
-
-    text: str = ""
-    special: str | None = None
-    trained: bool = False
-    trimmable: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class ChatTemplate:
-    """How turns are written. In every field, "<|name|>" stands for a control token; all else is text.
+class TurnTemplate(ChatTemplate):
+    """Turns written by a table. In every field, "<|name|>" stands for a control token; all else is text.
 
     Attributes:
       name: recorded in manifests.
       before: what opens a turn, by role.
       after: what closes a turn, by role. After an assistant turn this is the turn end: it is trained, and generation
         stops on it.
-      document: whether plain documents get bos and eos.
+      bos: whether the text begins with the tokenizer's bos, if it has one.
     """
 
     name: str
@@ -65,23 +46,88 @@ class ChatTemplate:
     after: tuple[tuple[str, str], ...] = (("assistant", "<|eos|>"),)
     bos: bool = True
 
+    def spans(self, conversation: Conversation, add_generation_prompt: bool = False) -> list[Span]:
+        """See `ChatTemplate.spans`; with the generation prompt they are a strict prefix of those with the answer added.
+
+        Raises:
+          InputError: an unknown role, a call of a tool, an empty conversation, or a plain document mixed with turns.
+        """
+        messages = conversation.messages
+        if not messages:
+            raise InputError(
+                "a conversation without messages cannot be rendered; drop the row or give it a prompt and a response"
+            )
+        before, after = dict(self.before), dict(self.after)
+        out = [Span(special="bos")] if self.bos else []
+        for message in messages:
+            if message.role not in ROLES:
+                raise InputError(f"unknown role {message.role!r}; expected one of {', '.join(ROLES)}")
+            if message.fields or conversation.tools:
+                what = ", ".join(sorted(message.fields)) or "tools"
+                raise InputError(f"chat template {self.name!r} cannot write {what}; choose a template that can, or leave it out")
+            trained = message.is_trained()
+            if message.role == "text":
+                if len(messages) > 1 or add_generation_prompt:
+                    raise InputError("a plain document (role 'text') stands alone; it cannot be one turn among others")
+                return [*out, Span(message.text, trained=trained), Span(special="eos", trained=trained)]
+            out += _split(before.get(message.role, ""), trained=False)
+            out.append(Span(message.text, trained=trained, trimmable=message.role != "assistant"))
+            out += _split(after.get(message.role, ""), trained=trained)
+        if add_generation_prompt:
+            out += _split(before.get("assistant", ""), trained=False)
+        return [span for span in out if span.text or span.special]
+
+    def unrolled(self, conversation: Conversation) -> list[Conversation]:
+        """The conversation itself: a table never writes an earlier turn otherwise."""
+        return [conversation]
+
+    def stops(self) -> tuple[str, ...]:
+        closing = _split(dict(self.after).get("assistant", ""), trained=True)
+        return tuple(span.special for span in closing if span.special)
+
     def fingerprint(self) -> str:
-        """Hash of all that decides the rendered text."""
         content = json.dumps([RENDERER_VERSION, dataclasses.asdict(self)], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": "turns", **dataclasses.asdict(self), "fingerprint": self.fingerprint()}
+
 
 # The prompt, a line break, the answer: FLAN's inputs and targets. The break is the tuned separator.
-INSTRUCT = ChatTemplate("instruct", before=(("assistant", "\n"), ("user", ""), ("system", "")))
+INSTRUCT = TurnTemplate("instruct", before=(("assistant", "\n"), ("user", ""), ("system", "")))
 # The prompt and the answer with nothing between: how a base model, which has met no separator, is asked.
-BARE = ChatTemplate("bare")
+BARE = TurnTemplate("bare")
 # Several turns with spelled-out roles, for tokenizers without control tokens of their own.
-DIALOGUE = ChatTemplate(
+DIALOGUE = TurnTemplate(
     "dialogue",
     before=(("system", ""), ("user", "User: "), ("assistant", "Assistant: "), ("tool", "Tool: ")),
     after=(("system", "\n"), ("user", "\n"), ("tool", "\n"), ("assistant", "<|eos|>")),
 )
 BUILT_IN = {template.name: template for template in (INSTRUCT, BARE, DIALOGUE)}
+
+
+def template_from_json(fields: Mapping[str, Any]) -> ChatTemplate:
+    """The template that `to_json` described.
+
+    Raises:
+      InputError: unknown fields, or the template renders otherwise today than when it was described.
+    """
+    content = dict(fields)
+    kind, fingerprint = content.pop("kind", "turns"), content.pop("fingerprint", None)
+    name = content.get("name")
+    if kind != "turns":
+        raise InputError(f"chat template {name!r} is of kind {kind!r}; expected turns")
+    known = {field.name for field in dataclasses.fields(TurnTemplate)}
+    if unknown := set(content) - known:
+        raise InputError(f"chat template {name!r} has unknown fields {sorted(unknown)}; expected {sorted(known)}")
+    pairs = {key: tuple((role, text) for role, text in content[key]) for key in ("before", "after") if key in content}
+    template = TurnTemplate(**{**content, **pairs})
+    if fingerprint not in (None, template.fingerprint()):
+        raise InputError(
+            f"chat template {name!r} renders otherwise today than when it was recorded; "
+            "use the version of instruct_jax that recorded it"
+        )
+    return template
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,79 +145,123 @@ class Rendered:
     trimmable: tuple[tuple[int, int], ...] = ()
 
 
-def spans(conversation: Conversation, template: ChatTemplate, add_generation_prompt: bool = False) -> list[Span]:
-    """The spans of a conversation, in order.
-
-    With `add_generation_prompt` the spans end with what opens an assistant turn, so that they are a strict prefix of the
-    spans of the same conversation with that turn added.
-
-    Raises:
-      InputError: an unknown role, an empty conversation, or a plain document mixed with turns.
-    """
-    messages = conversation.messages
-    if not messages:
-        raise InputError("a conversation without messages cannot be rendered; drop the row or give it a prompt and a response")
-    before, after = dict(template.before), dict(template.after)
-    out = [Span(special="bos")] if template.bos else []
-    for message in messages:
-        if message.role not in ROLES:
-            raise InputError(f"unknown role {message.role!r}; expected one of {', '.join(ROLES)}")
-        if message.role == "text":
-            if len(messages) > 1 or add_generation_prompt:
-                raise InputError("a plain document (role 'text') stands alone; it cannot be one turn among others")
-            trained = message.is_trained()
-            return [*out, Span(message.text, trained=trained), Span(special="eos", trained=trained)]
-        trained = message.is_trained()
-        out += _split(before.get(message.role, ""), trained=False)
-        out.append(Span(message.text, trained=trained, trimmable=message.role != "assistant"))
-        out += _split(after.get(message.role, ""), trained=trained)
-    if add_generation_prompt:
-        out += _split(before.get("assistant", ""), trained=False)
-    return [span for span in out if span.text or span.special]
-
-
-def render(
-    conversation: Conversation, tokenizer: Tokenizer, template: ChatTemplate, add_generation_prompt: bool = False
-) -> Rendered:
+def render(messages: Messages, template: ChatTemplate, tokenizer: Tokenizer, add_generation_prompt: bool = False) -> Rendered:
     """One conversation as tokens and weights; see `render_batch`."""
-    return render_batch([conversation], tokenizer, template, add_generation_prompt)[0]
+    return render_batch([messages], template, tokenizer, add_generation_prompt)[0]
 
 
 def render_batch(
-    conversations: Sequence[Conversation], tokenizer: Tokenizer, template: ChatTemplate, add_generation_prompt: bool = False
+    conversations: Sequence[Messages], template: ChatTemplate, tokenizer: Tokenizer, add_generation_prompt: bool = False
 ) -> list[Rendered]:
     """Conversations as tokens and weights, all texts tokenised in one call.
 
+    Args:
+      conversations: each what `conversation_of` takes.
+      template: how turns are written.
+      tokenizer: makes the ids.
+      add_generation_prompt: end with what opens an assistant turn.
+
+    Raises:
+      InputError: the template cannot write a conversation, or needs a control token that the tokenizer lacks.
+      HistoryRewritten: no one row can train all trained turns; see `render_rows`.
+
     >>> from instruct_jax.text.tokenizer import ByteTokenizer
-    >>> rendered = render(Conversation((Message("user", "a"), Message("assistant", "b"))), ByteTokenizer(), INSTRUCT)
+    >>> rendered = render([("user", "a"), ("assistant", "b")], INSTRUCT, ByteTokenizer())
     >>> rendered.tokens.tolist()  # bos, "a", line break, "b", eos
     [1, 100, 13, 101, 2]
     >>> rendered.weights.tolist()
     [0.0, 0.0, 0.0, 1.0, 1.0]
     """
-    all_spans = [spans(conversation, template, add_generation_prompt) for conversation in conversations]
-    texts = [span.text for one in all_spans for span in one if span.special is None]
-    encoded = iter(tokenizer.encode_batch(texts))
+    wanted = map(conversation_of, conversations)
+    return _tokenised([template.spans(one, add_generation_prompt) for one in wanted], template, tokenizer)
+
+
+def render_rows(conversations: Sequence[Messages], template: ChatTemplate, tokenizer: Tokenizer) -> list[list[Rendered]]:
+    """Each conversation in as many renders as it takes to train every trained turn once, as it is served.
+
+    That is one, but where the template writes earlier turns otherwise than it served them; see `ChatTemplate.unrolled`.
+    """
+    rows: list[list[list[Span]]] = []
+    for conversation in map(conversation_of, conversations):
+        try:
+            rows.append([template.spans(conversation)])
+        except HistoryRewritten:
+            rows.append([template.spans(part) for part in template.unrolled(conversation)])
+    rendered = iter(_tokenised([spans for row in rows for spans in row], template, tokenizer))
+    return [[next(rendered) for _ in row] for row in rows]
+
+
+def stop_ids(template: ChatTemplate, tokenizer: Tokenizer) -> tuple[int, ...]:
+    """The ids on which generation stops: the control tokens that close an assistant turn."""
+    ids = [_special(name, tokenizer, template) for name in template.stops()]
+    return tuple(dict.fromkeys(i for one in ids for i in one))
+
+
+def _tokenised(all_spans: Sequence[list[Span]], template: ChatTemplate, tokenizer: Tokenizer) -> list[Rendered]:
+    all_parts = [_joined(spans, tokenizer) for spans in all_spans]
+    encoded = iter(tokenizer.encode_pieces([part.piece for parts in all_parts for part in parts if part.piece]))
     rendered = []
-    for one in all_spans:
+    for parts in all_parts:
         tokens: list[int] = []
         weights: list[float] = []
         trimmable = []
-        for span in one:
-            ids = next(encoded) if span.special is None else _special(span.special, tokenizer, template)
-            if span.trimmable:
-                trimmable.append((len(tokens), len(tokens) + len(ids)))
+        for part in parts:
+            if part.piece:
+                ids, ranges = next(encoded)
+                trimmable += [(len(tokens) + start, len(tokens) + end) for start, end in ranges if start < end]
+            else:
+                ids = _special(part.special, tokenizer, template)
             tokens += ids
-            weights += [float(span.trained)] * len(ids)
+            weights += [float(part.trained)] * len(ids)
         rendered.append(Rendered(np.array(tokens, np.int32), np.array(weights, np.float32), tuple(trimmable)))
     return rendered
 
 
-def stop_ids(tokenizer: Tokenizer, template: ChatTemplate) -> tuple[int, ...]:
-    """The ids on which generation stops: the control tokens that close an assistant turn."""
-    closing = _split(dict(template.after).get("assistant", ""), trained=True)
-    ids = [_special(span.special, tokenizer, template) for span in closing if span.special]
-    return tuple(dict.fromkeys(i for one in ids for i in one))
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """A control token, or neighbouring texts joined to what is tokenised as one."""
+
+    special: str | None
+    piece: Piece | None
+    trained: bool
+
+
+def _joined(spans: Sequence[Span], tokenizer: Tokenizer) -> list[_Part]:
+    parts: list[_Part] = []
+    index = 0
+    while index < len(spans):
+        span = spans[index]
+        index += 1
+        if span.special is not None:
+            parts.append(_Part(span.special, None, span.trained))
+            continue
+        texts, ranges, size = [], [], 0
+        together = span
+        while True:
+            texts.append(together.text)
+            if together.trimmable:
+                ranges.append((size, size + len(together.text)))
+            size += len(together.text)
+            if index == len(spans) or spans[index].special is not None or spans[index].trained != span.trained:
+                break
+            together = spans[index]
+            index += 1
+        before = parts[-1] if parts else None
+        after = spans[index].special if index < len(spans) else None
+        piece = Piece(
+            text="".join(texts),
+            after=_literal(before.special, tokenizer) if before else None,
+            before=_literal(after, tokenizer),
+            continued=before is not None and before.piece is not None,
+            ranges=tuple(ranges),
+        )
+        parts.append(_Part(None, piece, span.trained))
+    return parts
+
+
+def _literal(special: str | None, tokenizer: Tokenizer) -> str | None:
+    """The control token as the tokenizer spells it."""
+    return {"bos": tokenizer.bos_token, "eos": tokenizer.eos_token}.get(special, special)
 
 
 def _special(name: str, tokenizer: Tokenizer, template: ChatTemplate) -> list[int]:

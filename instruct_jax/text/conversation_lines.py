@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from instruct_jax.errors import InputError
-from instruct_jax.text.chat import ROLES, Conversation, Message
+from instruct_jax.text.chat import ROLES
+from instruct_jax.text.conversation import Conversation, Message
 
 _FIELDS = ("role", "content", "trained")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from instruct_jax.errors import InputError
-from instruct_jax.text.chat import Conversation, Message
+from instruct_jax.text.conversation import Conversation, Message
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Small checkpoints with random weights, and a dataset folder with ragged questions for them."""
 
-import dataclasses
 from pathlib import Path
 
 import jax
@@ -12,13 +11,13 @@ from instruct_jax.artifacts.items import Item, write_items
 from instruct_jax.core import modules
 from instruct_jax.model.decoder import Decoder
 from instruct_jax.model.spec import DecoderSpec
-from instruct_jax.text.chat import BARE, INSTRUCT, ChatTemplate
+from instruct_jax.text.chat import BARE, INSTRUCT, TurnTemplate
 from instruct_jax.text.tokenizer import ByteTokenizer
 
 SPEC = DecoderSpec(embed=32, layers=2, heads=4, kv_heads=2, head_dim=8, mlp=48, vocab_size=259)
 
 
-def write_checkpoint(folder: Path, seed: int, template: ChatTemplate) -> Path:
+def write_checkpoint(folder: Path, seed: int, template: TurnTemplate) -> Path:
     """A run folder with one saved state of random weights."""
     tokenizer = ByteTokenizer()
     tokenizer.save(folder / "tokenizer")
@@ -26,7 +25,7 @@ def write_checkpoint(folder: Path, seed: int, template: ChatTemplate) -> Path:
         "identity": f"seed {seed}",
         "model": {"spec": SPEC.to_json()},
         "tokenizer": {"fingerprint": tokenizer.fingerprint, "vocab_size": tokenizer.vocab_size},
-        "chat_template": {**dataclasses.asdict(template), "fingerprint": template.fingerprint()},
+        "chat_template": template.to_json(),
     }
     manifests.write_manifest(folder, "checkpoint", content)
     checkpoints = Checkpoints(folder, keep=1)

@@ -12,7 +12,7 @@ from instruct_jax.tasks.examples import open_examples
 from instruct_jax.tasks.instruct import ZERO_SHOT, Instruct, text_features
 from instruct_jax.tasks.sources import Generated, MalformedRow
 from instruct_jax.tasks.train_tokenizer import learn
-from instruct_jax.text.chat import Conversation, Message
+from instruct_jax.text.conversation import Conversation, Message
 from instruct_jax.text.templates import Template
 from instruct_jax.text.tokenizer import ByteTokenizer, SentencePieceTokenizer
 

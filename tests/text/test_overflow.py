@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instruct_jax.text.chat import DIALOGUE, INSTRUCT, Conversation, Message, Rendered, render
+from instruct_jax.text.chat import DIALOGUE, INSTRUCT, Rendered, render
+from instruct_jax.text.conversation import Conversation, Message
 from instruct_jax.text.overflow import POLICIES, fit, split, trim
 from instruct_jax.text.tokenizer import ByteTokenizer
 
@@ -13,7 +14,7 @@ TOKENIZER = ByteTokenizer()
 
 
 def _rendered(*turns, template=INSTRUCT):
-    return render(Conversation(tuple(Message(role, text) for role, text in turns)), TOKENIZER, template)
+    return render(Conversation(tuple(Message(role, text) for role, text in turns)), template, TOKENIZER)
 
 
 def test_trimming_cuts_the_middle_of_the_prompt_and_keeps_both_its_ends():
@@ -65,7 +66,7 @@ def test_a_response_that_leaves_its_prompt_no_room_is_dropped():
 
 
 def test_splitting_neither_adds_nor_loses_a_token_and_makes_up_no_end():
-    rendered = render(Conversation((Message("text", "abcdefgh"),)), TOKENIZER, INSTRUCT)
+    rendered = render(Conversation((Message("text", "abcdefgh"),)), INSTRUCT, TOKENIZER)
     pieces = split(rendered, 4)
     assert np.concatenate([piece.tokens for piece in pieces]).tolist() == rendered.tokens.tolist()
     assert [TOKENIZER.eos_id in piece.tokens for piece in pieces] == [False, False, True]
@@ -86,7 +87,7 @@ def test_splitting_leaves_no_piece_of_one_token(pieces):
 )
 def test_each_policy_does_what_its_table_says(policy, turns, document):
     assert fit(_rendered(("user", "p" * 30), ("assistant", "a")), 10, policy, document=False).outcome == turns
-    assert fit(render(Conversation((Message("text", "t" * 30),)), TOKENIZER, INSTRUCT), 10, policy, True).outcome == document
+    assert fit(render(Conversation((Message("text", "t" * 30),)), INSTRUCT, TOKENIZER), 10, policy, True).outcome == document
 
 
 def test_the_error_policy_stops_at_what_is_too_long_only():

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from instruct_jax.artifacts.manifest import NAME, read_manifest
+from instruct_jax.artifacts.manifest import NAME, file_sha256, read_manifest
 from instruct_jax.core import trees
 from instruct_jax.errors import InputError
 
@@ -29,6 +29,7 @@ class Checkpoints:
     """
 
     def __init__(self, workdir: Path, keep: int):
+        self.workdir = workdir
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, cleanup_tmp_directories=True)
         self._manager = ocp.CheckpointManager((workdir / _STEPS).resolve(), options=options)
 
@@ -105,31 +106,126 @@ def saved_steps(run: Path) -> list[int]:
     return sorted(ocp.utils.checkpoint_steps(folder))
 
 
+class SavedParameters:
+    """The parameters of a saved state, to be read in parts; what the state of an adapter lacks comes from the base it names.
+
+    Args:
+      run: the run's folder.
+      step: which of its states.
+
+    Attributes:
+      run, step, manifest: of the state.
+      shapes: shape and dtype of each parameter, by path, the base's included.
+
+    Raises:
+      InputError: the files are broken, or the base is not there, or is not the one that the manifest names.
+    """
+
+    def __init__(self, run: Path, step: int):
+        self.run, self.step, self.manifest = run, step, read_manifest(run, "checkpoint")
+        self._folder = (run / _STEPS / str(step) / "parameters").resolve()
+        with ocp.StandardCheckpointer() as checkpointer:
+            try:
+                own = trees.flatten(checkpointer.metadata(self._folder).item_metadata.tree)
+            except (OSError, ValueError, AttributeError) as error:
+                raise _unreadable(self._folder, error) from None
+        self._own = {path: jax.ShapeDtypeStruct(tuple(found.shape), found.dtype) for path, found in own.items()}
+        self._base = _open_base(run, self.manifest["base"]) if self.manifest.get("base") else None
+        self.shapes = {**(self._base.shapes if self._base else {}), **self._own}
+
+    def read(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """These parameters, laid out as the given shapes with shardings say, and cast to their dtypes.
+
+        Raises:
+          InputError: one of them is missing or has another shape, or the files are broken.
+        """
+        for path, shape in parameters.items():
+            if path not in self.shapes:
+                raise InputError(
+                    f"parameter {path} is in the model but not in the checkpoint {self._folder}; "
+                    "build the model from the checkpoint's own spec"
+                )
+            if (found := tuple(self.shapes[path].shape)) != tuple(shape.shape):
+                raise InputError(
+                    f"parameter {path} has shape {found} in {self._folder}; the model wants {tuple(shape.shape)}"
+                )
+        own, others = trees.select(parameters, lambda path: path in self._own)
+        arrays = self._base.read(others) if others else {}
+        if own:
+            wanted = trees.nest(own)
+            options = ocp.args.PyTreeRestore(
+                item=wanted, restore_args=ocp.checkpoint_utils.construct_restore_args(wanted), partial_restore=True
+            )
+            with ocp.PyTreeCheckpointer() as checkpointer:
+                try:
+                    arrays.update(trees.flatten(checkpointer.restore(self._folder, args=options)))
+                except (OSError, ValueError, KeyError) as error:
+                    raise _unreadable(self._folder, error) from None
+        return {path: arrays[path] for path in parameters}
+
+    def require_only(self, parameters: Mapping[str, Any]) -> None:
+        """Fail where the state has a parameter that is not among these.
+
+        Raises:
+          InputError: it has one.
+        """
+        if odd := sorted(set(self.shapes) - set(parameters)):
+            raise InputError(
+                f"parameter {odd[0]} is in the checkpoint but not in the model {self._folder}; "
+                "build the model from the checkpoint's own spec"
+            )
+
+
 def read_parameters(run: Path, step: int, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters alone of a saved state, laid out as the given shapes with shardings say.
+    """All parameters of a saved state, laid out as the given shapes with shardings say.
 
     Raises:
       InputError: the state's parameters are not the model's, or the files are broken.
     """
-    folder = (run / _STEPS / str(step) / "parameters").resolve()
-    with ocp.StandardCheckpointer() as checkpointer:
-        try:
-            saved = trees.flatten(checkpointer.metadata(folder).item_metadata.tree)
-        except (OSError, ValueError, AttributeError) as error:
-            raise _unreadable(folder, error) from None
-        if odd := sorted(set(saved) ^ set(parameters)):
-            path = odd[0]
-            side = "in the model but not in the checkpoint" if path in parameters else "in the checkpoint but not in the model"
-            raise InputError(f"parameter {path} is {side} {folder}; build the model from the checkpoint's own spec")
-        for path, shape in parameters.items():
-            if tuple(saved[path].shape) != tuple(shape.shape):
-                raise InputError(
-                    f"parameter {path} has shape {tuple(saved[path].shape)} in {folder}; the model wants {tuple(shape.shape)}"
-                )
-        try:
-            return trees.flatten(checkpointer.restore(folder, trees.nest(parameters)))
-        except (OSError, ValueError, KeyError) as error:
-            raise _unreadable(folder, error) from None
+    saved = SavedParameters(run, step)
+    saved.require_only(parameters)
+    return saved.read(parameters)
+
+
+def base_record(run: Path, step: int) -> dict[str, Any]:
+    """What the manifest of an adapter over this state says of it; the base's own record where it is an adapter's itself.
+
+    `state` tells this very state from any other that was ever written, even one of the same run begun anew.
+    """
+    manifest = read_manifest(run, "checkpoint")
+    if manifest.get("base"):
+        return manifest["base"]
+    return {"folder": str(run.resolve()), "step": step, "identity": manifest["identity"], "state": _state_hash(run, step)}
+
+
+def _open_base(run: Path, record: Mapping[str, Any]) -> SavedParameters:
+    """The state that an adapter was trained over: where its manifest says, or else, moved with it, beside its own folder."""
+    places = (Path(record["folder"]), run.resolve().parent / Path(record["folder"]).name)
+    folder = next((place for place in places if (place / NAME).exists()), None)
+    if folder is None:
+        raise InputError(
+            f"the adapter {run} needs its base, which is neither at {places[0]} nor at {places[1]}; put it there, or write "
+            f"where it is under base, folder, in {run / NAME}"
+        )
+    step = record["step"]
+    if (found := read_manifest(folder, "checkpoint")["identity"]) != record["identity"]:
+        raise InputError(
+            f"the base {folder} of the adapter {run} has been replaced: its identity is {found}, the adapter was trained over "
+            f"{record['identity']}; put that one back"
+        )
+    if step not in saved_steps(folder):
+        raise InputError(f"the base {folder} of the adapter {run} has lost its state of step {step}; put it back")
+    if record.get("state") not in (None, _state_hash(folder, step)):
+        raise InputError(
+            f"the base {folder} of the adapter {run} has been replaced: its state of step {step} was written anew since; put "
+            "the one that the adapter was trained over back"
+        )
+    return SavedParameters(folder, step)
+
+
+def _state_hash(run: Path, step: int) -> str:
+    # The index of a state's files names each by a number drawn when it was written.
+    return file_sha256(run / _STEPS / str(step) / "parameters" / "manifest.ocdbt")
 
 
 def copy_tokenizer(source: Path, run: Path) -> None:

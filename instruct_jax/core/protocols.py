@@ -47,6 +47,20 @@ class ModelSource(Protocol):
     def trainable(self, path: str) -> bool:
         """Whether the parameter at this path is trained; the others are frozen."""
 
+    def saved(self, path: str) -> bool:
+        """Whether this run's checkpoints hold the parameter at this path; the others are read from the base it names."""
+
+    def adopt(self, saved: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the wanted parameters that a saved state gives; what it leaves out is drawn as `build` draws it.
+
+        Args:
+          saved: an `artifacts.checkpoint.SavedParameters`.
+          wanted: shapes with shardings, by path.
+
+        Raises:
+          InputError: the state is not one of this model.
+        """
+
     def describe(self) -> Mapping[str, Any]:
         """What a checkpoint's manifest must hold to build the same model again."""
 

@@ -1,4 +1,4 @@
-"""Pytrees of arrays by path: name, select, count, add."""
+"""Pytrees of arrays by path: name, select, count, add, compare."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -59,6 +59,26 @@ def count(tree: Any) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
+def size(tree: Any) -> int:
+    """How many bytes a tree of arrays, or of their shapes, takes.
+
+    >>> size({"a": jnp.zeros((2, 3)), "b": jnp.zeros(4, jnp.bfloat16)})
+    32
+    """
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
 def add(left: Any, right: Any) -> Any:
     """Leafwise sum of two trees of one structure."""
     return jax.tree.map(jnp.add, left, right)
+
+
+def difference(theirs: Any, mine: Any) -> str:
+    """The first place where two trees of plain values differ, in words; they do differ.
+
+    >>> difference({"spec": {"embed": 8, "layers": 2}}, {"spec": {"embed": 8, "layers": 3}})
+    'spec/layers is 2 there and 3 here'
+    """
+    theirs, mine = (flatten(tree if isinstance(tree, Mapping) else {"": tree}) for tree in (theirs, mine))
+    path = next(path for path in sorted(set(theirs) | set(mine)) if theirs.get(path) != mine.get(path))
+    return f"{path} is {theirs.get(path)!r} there and {mine.get(path)!r} here"

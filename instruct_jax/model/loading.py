@@ -8,13 +8,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
-from instruct_jax.artifacts import checkpoint
+from instruct_jax.artifacts.checkpoint import SavedParameters, base_record, locate
 from instruct_jax.artifacts.manifest import read_manifest
 from instruct_jax.core import mesh as meshes
-from instruct_jax.core import modules
+from instruct_jax.core import modules, trees
 from instruct_jax.errors import InputError
 from instruct_jax.model.decoder import REMAT, Decoder
+from instruct_jax.model.lora import Lora, merged_parameters
+from instruct_jax.model.lora_source import LoraSource
+from instruct_jax.model.quantised import Quantisation
 from instruct_jax.model.spec import DecoderSpec
 
 
@@ -72,6 +76,36 @@ class DecoderSource:
         """Whether this parameter is trained."""
         return not any(re.match(pattern, path) for pattern in self.freeze)
 
+    def saved(self, path: str) -> bool:
+        """Whether checkpoints hold this parameter: they hold all."""
+        return True
+
+    def adopt(self, saved: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """The wanted parameters, all of which the state must have, and no other.
+
+        Raises:
+          InputError: the state is of another decoder, or an adapter's.
+        """
+        self.require_same(saved)
+        if "adapter" in saved.manifest["model"]:
+            raise InputError(
+                f"{saved.run} is an adapter over a base, and this model has none; merge it into its base first "
+                "(gin_configs/runs/merge.gin) and start from that"
+            )
+        saved.require_only(wanted)
+        return saved.read(wanted)
+
+    def require_same(self, saved: Any) -> None:
+        """Fail where a saved state is of another decoder.
+
+        Raises:
+          InputError: it is.
+        """
+        theirs, mine = DecoderSpec.from_json(saved.manifest["model"]["spec"]).to_json(), self.spec.to_json()
+        if theirs != mine:
+            difference = trees.difference({"spec": theirs}, {"spec": mine})
+            raise InputError(f"{saved.run} has another model: {difference}; make the recipe agree with it")
+
     def describe(self) -> dict[str, Any]:
         """The spec, for the manifest."""
         return {"spec": self.spec.to_json()}
@@ -87,28 +121,88 @@ class LoadedModel:
     step: int
 
 
-def load_model(path: str | Path, mesh: jax.sharding.Mesh | None = None, dtype: Any = "float32") -> LoadedModel:
+def spec_of(checkpoint: str | Path) -> DecoderSpec:
+    """The spec of a checkpoint's model, so that a recipe which starts from it need not repeat its sizes.
+
+    Raises:
+      InputError: there is no such checkpoint.
+    """
+    folder, _ = locate(checkpoint)
+    return DecoderSpec.from_json(read_manifest(folder, "checkpoint")["model"]["spec"])
+
+
+def source_of(manifest: Mapping[str, Any], dtype: Any = "float32") -> DecoderSource | LoraSource:
+    """What builds the model that a checkpoint's manifest describes.
+
+    Args:
+      manifest: the checkpoint's.
+      dtype: of the computation.
+    """
+    decoder = DecoderSource(DecoderSpec.from_json(manifest["model"]["spec"]), dtype)
+    if "adapter" not in manifest["model"]:
+        return decoder
+    fields = dict(manifest["model"]["adapter"])
+    base_dtype, quantisation = fields.pop("base_dtype"), fields.pop("quantisation")
+    held = None if quantisation is None else Quantisation(**quantisation)
+    return LoraSource(decoder, Lora.from_json(fields), base_dtype, held)
+
+
+def load_model(
+    path: str | Path,
+    mesh: jax.sharding.Mesh | None = None,
+    dtype: Any = "float32",
+    merge: bool = False,
+    sharing: LoadedModel | None = None,
+) -> LoadedModel:
     """The model of a checkpoint, its parameters read straight onto the mesh (default: this process's first device).
 
     Args:
       path: a run's folder (its newest state), or `run/checkpoints/<step>`.
       mesh: where to lay the parameters.
       dtype: of the computation.
+      merge: whether to give an adapter's checkpoint as an ordinary decoder, the adapter merged in and kernels dense.
+      sharing: the adapter's base, or another adapter over it: what this checkpoint does not hold itself is taken from
+        there, held as it is there, rather than read again.
 
     Raises:
-      InputError: there is no such checkpoint, or it is not one of this model.
+      InputError: there is no such checkpoint, it is not one of this model, or `sharing` is over another base.
     """
-    folder, step = checkpoint.locate(path)
-    manifest = read_manifest(folder, "checkpoint")
-    source = DecoderSource(DecoderSpec.from_json(manifest["model"]["spec"]), dtype)
+    folder, step = locate(path)
+    saved = SavedParameters(folder, step)
+    source = source_of(saved.manifest, dtype)
     blueprint, shapes = modules.abstract(lambda: source.build(jax.random.key(0)))
+    wanted = {path: _placed(shape, blueprint.axes[path], mesh) for path, shape in shapes.items()}
+    shared = {} if sharing is None else _shared(sharing, saved, {path: wanted[path] for path in wanted if not source.saved(path)})
+    arrays = {**shared, **source.adopt(saved, {path: shape for path, shape in wanted.items() if path not in shared})}
+    model = blueprint.merge(arrays)
+    if merge and isinstance(source, LoraSource):
+        model = merged(model, source.base)
+    return LoadedModel(model, saved.manifest, folder, step)
 
-    def place(path: str, shape: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-        if mesh is None:
-            sharding: Any = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        else:
-            sharding = meshes.parameter_sharding(mesh, shape.shape, blueprint.axes[path])
-        return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
 
-    wanted = {path: place(path, shape) for path, shape in shapes.items()}
-    return LoadedModel(blueprint.merge(checkpoint.read_parameters(folder, step, wanted)), manifest, folder, step)
+def merged(model: nnx.Module, base: DecoderSource) -> Decoder:
+    """The ordinary decoder that computes what an adapted one does, with fp32 kernels where there was an adapter."""
+    blueprint, _ = modules.abstract(lambda: base.build(jax.random.key(0)))
+    return blueprint.merge(merged_parameters(model))
+
+
+def _placed(shape: jax.ShapeDtypeStruct, axes: Sequence[str | None], mesh: jax.sharding.Mesh | None) -> jax.ShapeDtypeStruct:
+    if mesh is None:
+        sharding: Any = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    else:
+        sharding = meshes.parameter_sharding(mesh, shape.shape, axes)
+    return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
+
+
+def _shared(other: LoadedModel, saved: SavedParameters, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The base's arrays, from another live model over the same base."""
+    mine, theirs = saved.manifest.get("base"), other.manifest.get("base")
+    if theirs is None:
+        theirs = base_record(other.folder, other.step)
+    keys = ("identity", "step", "state")
+    if mine is None or {key: mine.get(key) for key in keys} != {key: theirs.get(key) for key in keys}:
+        raise InputError(f"{saved.run} and {other.folder} are not over the same base; load each by itself")
+    arrays = modules.split(other.model)[1]
+    if odd := [path for path, shape in wanted.items() if path not in arrays or arrays[path].dtype != shape.dtype]:
+        raise InputError(f"{saved.run} holds {odd[0]} of its base in another way than {other.folder}; load each by itself")
+    return {path: arrays[path] for path in wanted}

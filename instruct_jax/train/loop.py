@@ -55,11 +55,11 @@ def train(
       optimizer: an optax chain; `learning_rate` is its schedule, for the log.
       mesh: the devices.
       steps: how many batches to learn from, in all.
-      seed: of fresh parameters.
+      seed: of fresh parameters, and of the model's noise (dropout).
       microbatches: parts of a batch whose gradients are added before the update; changes memory, not the result.
       log_every, save_every, eval_every: in steps; the last step is always logged, saved and evaluated.
       keep: how many states to keep.
-      init_from: a checkpoint whose parameters to start from.
+      init_from: a checkpoint whose parameters to start from; an adapter's base.
       config: the operative configuration, for the manifest.
 
     Raises:
@@ -76,7 +76,7 @@ def train(
     claim(workdir, manifest, source.folder)
     checkpoints = checkpoint.Checkpoints(workdir, keep)
     state, origin = first_state(checkpoints, model, optimizer, shapes, seed, init_from, manifest)
-    step_function = make_train_step(blueprint, objective, optimizer, microbatches)
+    step_function = make_train_step(blueprint, objective, optimizer, microbatches, seed)
     train_step = jax.jit(
         step_function, donate_argnums=0, out_shardings=(jax.tree.map(lambda shape: shape.sharding, shapes), None)
     )
@@ -90,6 +90,10 @@ def train(
     def live() -> Any:
         return blueprint.merge(state.parameters())
 
+    def save(step: int) -> None:
+        parameters, _ = trees.select(state.parameters(), model.saved)
+        checkpoints.save(step, parameters, state.optimiser())
+
     previous: tuple[int, Any] | None = None
     with jax.set_mesh(mesh), _stop_signals() as stopped:
         try:
@@ -100,7 +104,7 @@ def train(
                 stopping = _on_any_host(bool(stopped))
                 if (_due(step, save_every) and step > first) or stopping:
                     _require_finite(previous, source, checkpoints)
-                    checkpoints.save(step, state.parameters(), state.optimiser())
+                    save(step)
                 if stopping:
                     raise SystemExit(_farewell(checkpoints, step, (stopped or [signal.SIGTERM])[0]))
                 batch = source(step, live)
@@ -112,7 +116,7 @@ def train(
                 if _due(step, log_every) or step == steps - 1:
                     writer.write(step, pace.row(step, metrics, batch, train_step._cache_size()))
             _require_finite(previous, source, checkpoints)
-            checkpoints.save(steps, state.parameters(), state.optimiser())
+            save(steps)
             if evaluators:
                 writer.write(steps, _evaluate(evaluators, steps, live))
         finally:
@@ -190,10 +194,10 @@ def _headline(
     seconds: float,
 ) -> str:
     sizes = ", ".join(f"{axis}={size}" for axis, size in mesh.shape.items() if size > 1) or "one device"
-    frozen = trees.count(shapes.frozen)
+    frozen = trees.size(shapes.frozen)
     return "\n".join(
         (
-            f"model     {trees.count(shapes.trainable):,} trainable parameters" + (f", {frozen:,} frozen" if frozen else ""),
+            f"model     {trees.count(shapes.trainable):,} trainable parameters" + (f", {frozen / 1e6:,.1f} MB frozen" if frozen else ""),
             f"data      {source.folder}: {source.manifest['rows']:,} rows of {source.manifest['length']}",
             f"devices   {mesh.size} {mesh.devices.flat[0].platform}: {sizes}",
             f"state     {origin}; steps {first} to {steps}; ready after {seconds:.1f} s",

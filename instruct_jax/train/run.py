@@ -46,7 +46,15 @@ def run_manifest(
         "optimiser": identity_of([[jax.tree_util.keystr(path), list(shape.shape)] for path, shape in layout]),
     }
     made_by = versions("jax", "flax", "optax", "orbax-checkpoint", "instruct-jax")
-    return {**content, "identity": identity_of(content), "parents": parents, "config": config, "versions": made_by}
+    base = _base(workdir, model, shapes, init_from)
+    return {
+        **content,
+        **({} if base is None else {"base": base}),
+        "identity": identity_of(content),
+        "parents": parents,
+        "config": config,
+        "versions": made_by,
+    }
 
 
 def claim(workdir: Path, manifest: dict[str, Any], dataset: Path) -> None:
@@ -66,7 +74,7 @@ def _claim(workdir: Path, manifest: dict[str, Any], dataset: Path) -> None:
         found = read_manifest(workdir, "checkpoint")
         if found["identity"] != manifest["identity"]:
             keys = ("model", "tokenizer", "chat_template", "data", "seed", "init_from", "optimiser")
-            difference = _difference({key: found.get(key) for key in keys}, {key: manifest.get(key) for key in keys})
+            difference = trees.difference({key: found.get(key) for key in keys}, {key: manifest.get(key) for key in keys})
             raise InputError(f"{workdir} holds another run: {difference}; choose another WORKDIR, or remove that folder")
         before = found["config"].splitlines()
         if changed := [line for line in manifest["config"].splitlines() if line not in before]:
@@ -88,6 +96,17 @@ def _origin(workdir: Path, init_from: str | Path) -> dict[str, Any]:
     return {"asked": str(init_from), "folder": str(run), "step": step, "identity": read_manifest(run, "checkpoint")["identity"]}
 
 
+def _base(workdir: Path, model: ModelSource, shapes: TrainState, init_from: str | Path | None) -> dict[str, Any] | None:
+    """Which state the parameters that this run does not save are from; None: it saves all."""
+    if all(model.saved(path) for path in shapes.parameters()):
+        return None
+    if init_from is None:
+        raise InputError("an adapter is trained over a base: set INIT_FROM to that checkpoint")
+    if checkpoint.saved_steps(workdir) and (known := read_manifest(workdir, "checkpoint").get("base")):
+        return known
+    return checkpoint.base_record(*checkpoint.locate(init_from))
+
+
 def first_state(
     checkpoints: checkpoint.Checkpoints,
     model: ModelSource,
@@ -100,21 +119,24 @@ def first_state(
     """The state to begin with and where it is from: the run's own newest, else `init_from`, else drawn from the seed."""
     newest = checkpoints.latest_step()
     if newest is not None:
-        return shapes.restored(*checkpoints.restore(newest, shapes.parameters(), shapes.optimiser())), f"resumed at step {newest}"
-    state = fresh_state(model, optimizer, shapes, seed)
+        own, others = trees.select(shapes.parameters(), model.saved)
+        parameters, optimiser = checkpoints.restore(newest, own, shapes.optimiser())
+        if others:
+            parameters.update(model.adopt(checkpoint.SavedParameters(checkpoints.workdir, newest), others))
+        return shapes.restored(parameters, optimiser), f"resumed at step {newest}"
     if init_from is None:
-        return state, f"fresh parameters from seed {seed}"
+        return fresh_state(model, optimizer, shapes, seed), f"fresh parameters from seed {seed}"
     run, step = checkpoint.locate(init_from)
-    parent = read_manifest(run, "checkpoint")
-    for what in ("model", "tokenizer"):
-        mine, theirs = manifest[what], parent[what]
-        if mine != theirs:
-            raise InputError(f"INIT_FROM {run} has another {what}: {_difference(theirs, mine)}; make the recipe agree with it")
-    return state.starting_from(checkpoint.read_parameters(run, step, shapes.parameters())), f"parameters of {run} at step {step}"
+    saved = checkpoint.SavedParameters(run, step)
+    _require_same_words(saved.manifest, manifest, run)
+    given = model.adopt(saved, shapes.parameters())
+    return fresh_state(model, optimizer, shapes, seed, given), f"parameters of {run} at step {step}"
 
 
-def _difference(theirs: Any, mine: Any) -> str:
-    """The first place where two trees of plain values differ, in words."""
-    theirs, mine = (trees.flatten(tree if isinstance(tree, Mapping) else {"": tree}) for tree in (theirs, mine))
-    path = next(path for path in sorted(set(theirs) | set(mine)) if theirs.get(path) != mine.get(path))
-    return f"{path} is {theirs.get(path)!r} there and {mine.get(path)!r} here"
+def _require_same_words(theirs: Mapping[str, Any], mine: Mapping[str, Any], run: Path) -> None:
+    """Fail where a dataset was tokenised otherwise than what the first parameters have learned."""
+    if theirs["tokenizer"] != mine["tokenizer"]:
+        raise InputError(
+            f"INIT_FROM {run} has another tokenizer than the dataset: {trees.difference(theirs['tokenizer'], mine['tokenizer'])}; "
+            f"prepare the dataset with that checkpoint's own: TOKENIZER={run}/tokenizer"
+        )

@@ -1,7 +1,7 @@
 """TrainState: arrays only, born sharded."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -40,14 +40,10 @@ class TrainState:
         return {"step": self.step, "skipped": self.skipped, "opt_state": self.opt_state}
 
     def restored(self, parameters: Mapping[str, Any], optimiser: Mapping[str, Any]) -> "TrainState":
-        """This state with a checkpoint's content."""
+        """This state, or its shapes, with a checkpoint's content."""
         trainable = {path: parameters[path] for path in self.trainable}
         frozen = {path: parameters[path] for path in self.frozen}
         return TrainState(trainable=trainable, frozen=frozen, **optimiser)
-
-    def starting_from(self, parameters: Mapping[str, Any]) -> "TrainState":
-        """This fresh state with another checkpoint's parameters."""
-        return self.restored(parameters, self.optimiser())
 
 
 def abstract_state(
@@ -73,20 +69,39 @@ def abstract_state(
     return blueprint, jax.tree_util.tree_map_with_path(lay, TrainState(counter, counter, trainable, frozen, opt_state))
 
 
-def fresh_state(model: ModelSource, optimizer: optax.GradientTransformation, shapes: TrainState, seed: int) -> TrainState:
-    """A state with new parameters, every array made on its own shards.
+def fresh_state(
+    model: ModelSource,
+    optimizer: optax.GradientTransformation,
+    shapes: TrainState,
+    seed: int,
+    given: Mapping[str, Any] | None = None,
+) -> TrainState:
+    """A state at step 0, every array made on its own shards.
 
-    `jit(optimizer.init)` alone would copy the moments to every device, hence the explicit shardings.
+    Args:
+      model, optimizer: what to make a state of.
+      shapes: of `abstract_state`.
+      seed: what new parameters are drawn from.
+      given: parameters that are there already, by path; they are not drawn, and take no second place in memory.
     """
+    given = given or {}
 
-    def init(key: jax.Array) -> TrainState:
-        _, parameters = modules.split(model.build(key))
-        trainable, frozen = trees.select(parameters, model.trainable)
+    def draw(key: jax.Array) -> dict[str, Any]:
+        return {path: array for path, array in modules.split(model.build(key))[1].items() if path not in given}
+
+    # `jit(optimizer.init)` alone would copy the moments to every device, hence the explicit shardings.
+    def begin(trainable: Mapping[str, Any]) -> dict[str, Any]:
         zero = jnp.zeros((), jnp.int32)
-        return TrainState(zero, zero, trainable, frozen, optimizer.init(trainable))
+        return {"step": zero, "skipped": zero, "opt_state": optimizer.init(trainable)}
 
-    shardings = jax.tree.map(lambda shape: shape.sharding, shapes)
-    # Run once, so not worth optimising: on CPUs LLVM would spend ten times longer on it than it ever runs.
-    on_cpu = shapes.step.sharding.mesh.devices.flat[0].platform == "cpu"
-    options = {"xla_backend_optimization_level": 0} if on_cpu else None
-    return jax.jit(init, out_shardings=shardings, compiler_options=options)(jax.random.key(seed))
+    def placed(function: Callable[..., Any], wanted: Any) -> Callable[..., Any]:
+        # Run once, so not worth optimising: on CPUs LLVM would spend ten times longer on it than it ever runs.
+        on_cpu = shapes.step.sharding.mesh.devices.flat[0].platform == "cpu"
+        options = {"xla_backend_optimization_level": 0} if on_cpu else None
+        shardings = jax.tree.map(lambda shape: shape.sharding, wanted)
+        return jax.jit(function, out_shardings=shardings, compiler_options=options)
+
+    missing = {path: shape for path, shape in shapes.parameters().items() if path not in given}
+    parameters = {**given, **placed(draw, missing)(jax.random.key(seed))}
+    trainable = {path: parameters[path] for path in shapes.trainable}
+    return shapes.restored(parameters, placed(begin, shapes.optimiser())(trainable))

@@ -18,22 +18,31 @@ Step = Callable[[TrainState, Any], tuple[TrainState, dict[str, Any]]]
 
 
 def make_train_step(
-    blueprint: Blueprint, objective: Objective, optimizer: optax.GradientTransformation, microbatches: int
+    blueprint: Blueprint, objective: Objective, optimizer: optax.GradientTransformation, microbatches: int, seed: int
 ) -> Step:
     """The step as a pure function (state, batch) -> (state, metrics).
 
     Metrics hold "loss" and the objective's own, as Means over the whole batch; "grad_norm", of the final gradient before
     clipping; "finite", whether that and the loss are; "skipped", how many batches so far had nothing to learn from. Such
     a batch leaves parameters and moments alone; so does one that is not finite, and the loop stops there.
+
+    The model's noise (dropout) is a function of the seed, the step and the microbatch: a resumed run draws the same.
     """
 
-    def total_loss(trainable: Mapping[str, Any], frozen: Mapping[str, Any], batch: Any) -> tuple[jax.Array, dict[str, Mean]]:
-        loss, metrics = objective(blueprint.merge({**trainable, **frozen}), batch)
+    def total_loss(
+        trainable: Mapping[str, Any], frozen: Mapping[str, Any], batch: Any, noise: jax.Array
+    ) -> tuple[jax.Array, dict[str, Mean]]:
+        loss, metrics = objective(blueprint.merge({**trainable, **frozen}, noise), batch)
         return loss.total, {"loss": loss, **metrics}
 
     def train_step(state: TrainState, batch: Any) -> tuple[TrainState, dict[str, Any]]:
         gradient = jax.grad(total_loss, has_aux=True)
-        grads, metrics = _sum_over_microbatches(lambda part: gradient(state.trainable, state.frozen, part), batch, microbatches)
+        noise = jax.random.fold_in(jax.random.key(seed), state.step)
+
+        def evaluate(part: Any, index: Any) -> Any:
+            return gradient(state.trainable, state.frozen, part, jax.random.fold_in(noise, index))
+
+        grads, metrics = _sum_over_microbatches(evaluate, batch, microbatches)
         weight = metrics["loss"].weight
         grads = jax.tree.map(lambda grad: grad / jnp.where(weight > 0, weight, 1.0), grads)
         norm = optax.tree.norm(grads)
@@ -51,10 +60,10 @@ def make_train_step(
     return train_step
 
 
-def _sum_over_microbatches(evaluate: Callable[[Any], Any], batch: Any, microbatches: int) -> Any:
-    """`evaluate` of each microbatch, added up in fp32."""
+def _sum_over_microbatches(evaluate: Callable[[Any, Any], Any], batch: Any, microbatches: int) -> Any:
+    """`evaluate` of each microbatch and its number, added up in fp32."""
     if microbatches == 1:
-        return evaluate(batch)
+        return evaluate(batch, 0)
 
     def cut(array: jax.Array) -> jax.Array:
         if array.shape[0] % microbatches:
@@ -66,6 +75,10 @@ def _sum_over_microbatches(evaluate: Callable[[Any], Any], batch: Any, microbatc
 
     parts = jax.tree.map(cut, batch)
     first = jax.tree.map(lambda part: part[0], parts)
-    zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), jax.eval_shape(evaluate, first))
-    total, _ = jax.lax.scan(lambda total, part: (trees.add(total, evaluate(part)), None), zeros, parts)
+    zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), jax.eval_shape(evaluate, first, 0))
+
+    def accumulate(total: Any, numbered: tuple[Any, jax.Array]) -> tuple[Any, None]:
+        return trees.add(total, evaluate(*numbered)), None
+
+    total, _ = jax.lax.scan(accumulate, zeros, (parts, jnp.arange(microbatches)))
     return total

@@ -155,7 +155,7 @@ CASES = (
             query_pre_attn_scalar=3,
             sliding_window=7,
             attn_logit_softcapping=5.0,
-            final_logit_softcapping=4.0,
+            final_logit_softcapping=1.5,
             rope_parameters=_rope(10_000.0),
         ),
         "bfloat16",

@@ -17,16 +17,16 @@ def older(config: Mapping[str, Any]) -> dict[str, Any]:
     if "dtype" in fields:
         fields["torch_dtype"] = fields.pop("dtype")
     rope = fields.pop("rope_parameters")
+    kind = "rope_type" if "full_attention" in rope or rope["rope_type"] == "llama3" else "type"  # newer families never said `type`
     if "full_attention" in rope:
         rope, local = rope["full_attention"], rope["sliding_attention"]
         fields["rope_local_base_freq"] = local["rope_theta"]
         fields["sliding_window_pattern"] = fields.pop("_sliding_window_pattern", 6)
     fields["rope_theta"] = rope["rope_theta"]
-    scaling = {name: value for name, value in rope.items() if name not in ("rope_theta", "partial_rotary_factor")}
-    if scaling["rope_type"] != "default":
-        if scaling["rope_type"] != "llama3":  # the one kind that was never named by `type`
-            scaling = {"type": scaling.pop("rope_type"), **scaling}
-        fields["rope_scaling"] = scaling
+    if rope["rope_type"] != "default":
+        elsewhere = ("rope_type", "rope_theta", "partial_rotary_factor")
+        scaling = {name: value for name, value in rope.items() if name not in elsewhere}
+        fields["rope_scaling"] = {kind: rope["rope_type"], **scaling}
     if fields["model_type"] in _WINDOWED:
         fields.pop("layer_types", None)
     fields["transformers_version"] = "4.51.3"

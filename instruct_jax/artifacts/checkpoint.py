@@ -146,9 +146,7 @@ class SavedParameters:
                     "build the model from the checkpoint's own spec"
                 )
             if (found := tuple(self.shapes[path].shape)) != tuple(shape.shape):
-                raise InputError(
-                    f"parameter {path} has shape {found} in {self._folder}; the model wants {tuple(shape.shape)}"
-                )
+                raise InputError(f"parameter {path} has shape {found} in {self._folder}; the model wants {tuple(shape.shape)}")
         own, others = trees.select(parameters, lambda path: path in self._own)
         arrays = self._base.read(others) if others else {}
         if own:
@@ -242,3 +240,27 @@ def _unreadable(folder: Any, error: Exception) -> InputError:
 def _leaves(tree: Any) -> dict[str, Any]:
     """A tree's arrays by number: optax states are nested tuples, whose names are not worth keeping on disk."""
     return {str(index): leaf for index, leaf in enumerate(jax.tree.leaves(tree))}
+
+
+# A stacked parameter is stored in pieces of about this size, so that a reader of one layer need not hold all of them.
+_PIECE_BYTES = 64 << 20
+# What may wait to be written at a time; orbax counts whole shards of one parameter, and must be able to hold the largest.
+_WAITING_BYTES = 1_000_000_000
+
+
+def save_parameters(run: Path, step: int, parameters: Mapping[str, Any]) -> None:
+    """Write a state that holds parameters alone, and wait until it is on disk.
+
+    Args:
+      run: the run's folder.
+      step: how many batches the state has seen.
+      parameters: arrays by path.
+    """
+    largest = max(shard.data.nbytes for array in parameters.values() for shard in array.addressable_shards)
+    waiting = (largest + _WAITING_BYTES) // 1_000_000_000 + 1
+    tree = trees.nest(parameters)
+    pieces = jax.tree.map(lambda _: ocp.SaveArgs(chunk_byte_size=_PIECE_BYTES), tree)
+    options = ocp.CheckpointManagerOptions(create=True, enable_async_checkpointing=False)
+    handler = ocp.PyTreeCheckpointHandler(save_concurrent_gb=waiting)
+    with ocp.CheckpointManager((run / _STEPS).resolve(), options=options, item_handlers={"parameters": handler}) as manager:
+        manager.save(step, args=ocp.args.Composite(parameters=ocp.args.PyTreeSave(tree, save_args=pieces)))

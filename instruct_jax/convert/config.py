@@ -85,7 +85,7 @@ def _spec(fields: Fields, family: Family) -> DecoderSpec:
         raise fields.refuse("head_dim", "an even number: rotary positions turn pairs of coordinates")
     if family.square and heads * head_dim != embed:
         raise fields.refuse("head_dim", f"hidden_size / num_attention_heads in a {family.model_type}")
-    windows = family.windows.read(fields, layers)
+    windows = [None] * layers if family.windows is None else family.windows.read(fields, layers)
     if family.local_theta is None:
         full = local = read_rope(fields, family.theta, family.scalings)
     else:
@@ -124,7 +124,7 @@ def _experts(fields: Fields, family: Family) -> Experts | None:
     keys = family.experts
     if keys is None:
         return None
-    present = [key for key in keys.count if key in fields.keys()] or [keys.count[0]]
+    present = [key for key in keys.count if key in fields] or [keys.count[0]]
     counts = [fields.integer(key) for key in present]
     if len(set(counts)) > 1 or counts[0] > _MOST_EXPERTS:
         raise fields.refuse(
@@ -209,8 +209,9 @@ def _write(spec: DecoderSpec, family: Family, dtype: str) -> dict[str, Any]:
         "rms_norm_eps": spec.norm_epsilon,
         family.activation_key[0]: names[spec.activation],
         **write_rope(full),
-        **family.windows.write([kind.window for kind in kinds]),
     }
+    if family.windows is not None:
+        content |= family.windows.write([kind.window for kind in kinds])
     if family.local_theta is not None:
         content["rope_local_base_freq"] = family.local_theta if local is None else local.theta
     if family.query_scalar is not None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from instruct_jax.convert.rope_fields import KINDS
-from instruct_jax.convert.windows import EveryFewLayers, NoWindow, OneWindow, UpperLayers, Windows
+from instruct_jax.convert.windows import EveryFewLayers, OneWindow, UpperLayers, Windows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Family:
       model_type: in config.json.
       architecture: the class that transformers builds.
       traits: fields of DecoderSpec that every member shares.
-      windows: which layers see a window.
+      windows: which layers see a window; None: none does.
       epsilon, tied, kv_heads, head_dim: defaults; kv_heads None: as many as heads; head_dim None: embed / heads.
       activation_key: the key that names the activation, and its default.
       theta: default base of the rotary frequencies.
@@ -54,7 +54,7 @@ class Family:
     model_type: str
     architecture: str
     traits: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    windows: Windows = NoWindow()
+    windows: Windows | None = None
     epsilon: float = 1e-6
     tied: bool = False
     kv_heads: int | None = None
@@ -188,4 +188,9 @@ INERT: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("auto_map", "id2label", "label2id", "task_specific_params"), (dict,)),
 }
 # Keys of any family that could change it.
-FIXED: Mapping[str, Sequence[Any]] = {"attention_dropout": _NONE, "is_encoder_decoder": _OFF, "is_decoder": (True, *_OFF)}
+FIXED: Mapping[str, Sequence[Any]] = {
+    "sliding_window": (None,),
+    "attention_dropout": _NONE,
+    "is_encoder_decoder": _OFF,
+    "is_decoder": (True, *_OFF),
+}

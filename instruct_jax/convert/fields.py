@@ -94,9 +94,8 @@ class Fields:
             raise self.refuse(key, "a token id, a list of them, or null")
         return [one for one in ids if one >= 0]
 
-    def keys(self) -> set[str]:
-        """All keys."""
-        return set(self._content)
+    def __contains__(self, key: str) -> bool:
+        return key in self._content
 
     def nothing_left(self, inert: Mapping[str, tuple[type, ...]], fixed: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
         """Make sure that every key was taken, cannot change the computation, or has a value that does not.

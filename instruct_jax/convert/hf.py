@@ -1,11 +1,31 @@
 """HF folder to checkpoint: tensors streamed one at a time onto their shards; refuses whatever it does not know."""
 
+import dataclasses
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+from jax.experimental import multihost_utils
+from rich.console import Console
 
+from instruct_jax.artifacts import checkpoint
+from instruct_jax.artifacts.manifest import NAME as MANIFEST
+from instruct_jax.artifacts.manifest import fresh_partial, read_manifest, versions, write_manifest
+from instruct_jax.convert import config as configs
+from instruct_jax.convert import names
+from instruct_jax.convert.identity import model_identity
+from instruct_jax.convert.json_file import read_object
+from instruct_jax.convert.streaming import stream
+from instruct_jax.convert.tensor_files import Entry, read_folder
+from instruct_jax.convert.words import copy_words, read_words
+from instruct_jax.errors import InputError
 from instruct_jax.model.spec import DecoderSpec
+from instruct_jax.progress import progress, say
+
+GENERATION = "generation_config.json"
+_DTYPES = ("float32", "float16", "bfloat16")
 
 
 def read_model(
@@ -24,4 +44,133 @@ def read_model(
     Raises:
       InputError: the folder is no model of a known family, or is damaged.
     """
-    raise NotImplementedError
+    found = inspect(hf_dir)
+    return found.config.spec, found.stream(mesh, dtype), found.manifest()
+
+
+@dataclasses.dataclass(frozen=True)
+class HFFolder:
+    """An HF folder whose every tensor is known to have its place.
+
+    Attributes:
+      folder: where it is.
+      content: of its config.json.
+      config: what that means.
+      entries: its tensors.
+      parameters: ours, by path.
+      generation: of its generation_config.json.
+    """
+
+    folder: Path
+    content: Mapping[str, Any]
+    config: configs.ReadConfig
+    entries: Mapping[str, Entry]
+    parameters: Mapping[str, names.Parameter]
+    generation: Mapping[str, Any]
+
+    def stream(
+        self, mesh: jax.sharding.Mesh | None, dtype: Any = None, report: Callable[[int], None] = lambda _: None
+    ) -> dict[str, jax.Array]:
+        """The parameters by path, on their shards; see `streaming.stream`."""
+        return stream(self.config.spec, self.config.family, self.entries, self.parameters, mesh, dtype, report)
+
+    def manifest(self) -> dict[str, Any]:
+        """What the manifest of a checkpoint with this model says of it."""
+        identity = model_identity(self.content, self.entries)
+        return {
+            "model": {"spec": self.config.spec.to_json()},
+            **read_words(self.folder),
+            "identity": identity,
+            "parents": {"hf": {"folder": str(self.folder), "identity": identity}},
+            "hf": {"config": dict(self.content)},
+            "generation": {**self.generation, "eos_token_id": list(self._eos_ids())},
+            "versions": versions("jax", "flax", "orbax-checkpoint", "instruct-jax"),
+        }
+
+    def _eos_ids(self) -> tuple[int, ...]:
+        ids = self.generation.get("eos_token_id", list(self.config.eos_ids))
+        return tuple(ids) if isinstance(ids, list) else () if ids is None else (ids,)
+
+
+def inspect(hf_dir: str | Path) -> HFFolder:
+    """All of an HF folder but the numbers in its tensors, checked.
+
+    Raises:
+      InputError: the folder is no model of a known family, or its parts do not fit together.
+    """
+    folder = Path(hf_dir)
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}; give one with a {configs.NAME} and safetensors files")
+    content = read_object(folder / configs.NAME, "the model's configuration")
+    config = configs.read_config(content, str(folder / configs.NAME))
+    entries = read_folder(folder)
+    parameters = names.parameters(config.spec, config.family, entries)
+    generation = {}
+    if (folder / GENERATION).exists():
+        generation = read_object(folder / GENERATION, "the settings of its generation")
+    return HFFolder(folder.resolve(), content, config, entries, parameters, generation)
+
+
+def import_hf(
+    hf_dir: str | Path, workdir: str | Path, mesh: jax.sharding.Mesh | None = None, dtype: str | None = None, config: str = ""
+) -> None:
+    """Program: an HF folder becomes a checkpoint, to train from, ask, evaluate or export again.
+
+    Args:
+      hf_dir: the folder, as transformers saves it.
+      workdir: the checkpoint's folder; it must not hold anything else.
+      mesh: the devices to lay the parameters on meanwhile.
+      dtype: "float32", "float16" or "bfloat16" for all parameters; None: as in the files.
+      config: the operative gin text, for the manifest.
+
+    Raises:
+      InputError: the folder is no model of a known family, or is damaged; or workdir holds something else.
+    """
+    console, workdir = Console(stderr=True), Path(workdir).resolve()
+    if dtype is not None and dtype not in _DTYPES:
+        raise InputError(f"DTYPE={dtype!r}; choose one of {', '.join(_DTYPES)}, or None: as in the files")
+    found = inspect(hf_dir)
+    manifest = {**found.manifest(), "dtype": dtype, "config": config}
+    if _is_finished(workdir, manifest):
+        say(console, f"import: {workdir} holds this model already")
+        return
+    if manifest["tokenizer"] is None:
+        say(console, f"import: warning: {found.folder} holds no tokenizer; its checkpoint knows ids, and cannot be asked")
+    count = sum(1 for _ in names.tensors(found.config.spec, found.config.family))
+    with progress(console, f"import {found.folder.name}", count, "tensors") as report:
+        parameters = found.stream(mesh, dtype and jnp.dtype(dtype), report)
+    partial = _on_one_host(lambda: fresh_partial(workdir), workdir)
+    checkpoint.save_parameters(partial, 0, parameters)
+
+    def finish() -> Path:
+        copy_words(found.folder, partial)
+        write_manifest(partial, "checkpoint", manifest)
+        return partial.replace(workdir)
+
+    _on_one_host(finish, workdir)
+    size = sum(array.size for array in parameters.values())
+    say(console, f"import: a {found.config.family.model_type} of {size:,} parameters is in {workdir}")
+
+
+def _is_finished(workdir: Path, manifest: Mapping[str, Any]) -> bool:
+    """Whether the folder holds this very import.
+
+    Raises:
+      InputError: it holds something else.
+    """
+    if not workdir.exists() or (workdir.is_dir() and not any(workdir.iterdir())):
+        return False
+    if (workdir / MANIFEST).exists():
+        there = read_manifest(workdir, "checkpoint")
+        if all(there.get(key) == manifest[key] for key in ("identity", "dtype")) and checkpoint.saved_steps(workdir) == [0]:
+            return True
+    raise InputError(f"{workdir} holds something else already; choose another WORKDIR, or remove that folder")
+
+
+def _on_one_host(act: Callable[[], Path], workdir: Path) -> Path:
+    """Do what touches the disk on one host, and let the others wait for it; returns the unfinished folder's name."""
+    if jax.process_index() == 0:
+        act()
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("import")
+    return workdir.with_name(workdir.name + ".partial")

@@ -58,10 +58,10 @@ def _one_of_two(fields: Fields) -> None:
 
 
 def _read(fields: Fields, nested: Fields, theta: float, longest: int | None, kinds: tuple[str, ...]) -> Rope:
-    kind = nested.choice("type", kinds, "default") if "type" in nested.keys() else None
+    kind = nested.choice("type", kinds, "default") if "type" in nested else None
     kind = nested.choice("rope_type", (kind,) if kind else kinds, kind or "default")
     base = nested.number("rope_theta", theta)
-    if "rope_theta" in fields.keys() and base != theta:
+    if "rope_theta" in fields and base != theta:
         raise fields.refuse("rope_theta", f"{base:g}, as the nested rope_theta has it")
     nested.choice("partial_rotary_factor", (1.0, 1, None), None)
     scaling: Any = None
@@ -86,7 +86,7 @@ def _read(fields: Fields, nested: Fields, theta: float, longest: int | None, kin
 
 def _length(fields: Fields, nested: Fields, key: str, longest: int | None) -> int:
     """The length trained at, which is the longest where the scaling does not say."""
-    if key in nested.keys():
+    if key in nested:
         return nested.integer(key)
     return fields.integer("max_position_embeddings") if longest is None else longest
 

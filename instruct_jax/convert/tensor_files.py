@@ -213,7 +213,7 @@ def _write_file(file: Path, tensors: Sequence[Planned], values: Iterator[np.ndar
         stream.write(len(text).to_bytes(8, "little") + text)
         for tensor in tensors:
             value = next(values)
-            assert value.shape == tensor.shape and value.dtype == tensor.dtype, (tensor, value.shape, value.dtype)
+            assert (value.shape, value.dtype) == (tensor.shape, tensor.dtype), tensor
             np.ascontiguousarray(value).reshape(-1).view(f"<u{tensor.dtype.itemsize}").tofile(stream)
         stream.flush()
         os.fsync(stream.fileno())

@@ -22,18 +22,6 @@ class Windows(abc.ABC):
 
 
 @dataclasses.dataclass(frozen=True)
-class NoWindow(Windows):
-    """Every layer sees everything before (Llama)."""
-
-    def read(self, fields: Fields, layers: int) -> list[int | None]:
-        fields.choice("sliding_window", (None,), None)
-        return [None] * layers
-
-    def write(self, windows: Sequence[int | None]) -> dict[str, Any]:
-        return {}
-
-
-@dataclasses.dataclass(frozen=True)
 class OneWindow(Windows):
     """All layers have the same window, or none (Mistral).
 

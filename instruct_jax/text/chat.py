@@ -24,6 +24,7 @@ from instruct_jax.text.conversation import (
     Span,
     conversation_of,
 )
+from instruct_jax.text.jinja_chat import JinjaTemplate
 from instruct_jax.text.pieces import Piece, Tokenizer
 
 ROLES = ("system", "user", "assistant", "tool", "text")
@@ -115,19 +116,30 @@ def template_from_json(fields: Mapping[str, Any]) -> ChatTemplate:
     content = dict(fields)
     kind, fingerprint = content.pop("kind", "turns"), content.pop("fingerprint", None)
     name = content.get("name")
-    if kind != "turns":
-        raise InputError(f"chat template {name!r} is of kind {kind!r}; expected turns")
-    known = {field.name for field in dataclasses.fields(TurnTemplate)}
+    if kind not in _KINDS:
+        raise InputError(f"chat template {name!r} is of kind {kind!r}; expected one of {', '.join(_KINDS)}")
+    known = {field.name for field in dataclasses.fields(_KINDS[kind])}
     if unknown := set(content) - known:
         raise InputError(f"chat template {name!r} has unknown fields {sorted(unknown)}; expected {sorted(known)}")
-    pairs = {key: tuple((role, text) for role, text in content[key]) for key in ("before", "after") if key in content}
-    template = TurnTemplate(**{**content, **pairs})
-    if fingerprint not in (None, template.fingerprint()):
+    try:
+        template = _KINDS[kind](**{key: _tuples(value) for key, value in content.items()})
+        current = template.fingerprint()
+    except (TypeError, ValueError) as error:
+        raise InputError(f"chat template {name!r} is described wrongly ({error}); expected what to_json gave") from None
+    if fingerprint not in (None, current):
         raise InputError(
             f"chat template {name!r} renders otherwise today than when it was recorded; "
             "use the version of instruct_jax that recorded it"
         )
     return template
+
+
+_KINDS = {"turns": TurnTemplate, "jinja": JinjaTemplate}
+
+
+def _tuples(value: Any) -> Any:
+    """Lists within a template's fields as the tuples that they were before they were JSON."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 @dataclasses.dataclass(frozen=True)

@@ -69,7 +69,7 @@ def export_hf(
     (partial / GENERATION).write_text(json.dumps(ends | generation, indent=2) + "\n")
     partial.replace(workdir)
     size = sum(math.prod(tensor.shape) for tensor in planned)
-    say(console, f"export: a {family.model_type} of {size:,} parameters is in {workdir}")
+    say(console, f"export: {family.model_type} of {size:,} parameters is in {workdir}")
 
 
 @dataclasses.dataclass(frozen=True)

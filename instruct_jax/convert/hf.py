@@ -149,7 +149,7 @@ def import_hf(
 
     _on_one_host(finish, workdir)
     size = sum(array.size for array in parameters.values())
-    say(console, f"import: a {found.config.family.model_type} of {size:,} parameters is in {workdir}")
+    say(console, f"import: {found.config.family.model_type} of {size:,} parameters is in {workdir}")
 
 
 def _is_finished(workdir: Path, manifest: Mapping[str, Any]) -> bool:

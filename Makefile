@@ -1,16 +1,20 @@
 # What one does with this project, each a target: `make help`.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test parity lint bench clean
 
 VENV ?= .venv
 PYTHON ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PARITY ?= .venv-parity
+PARITY_PYTHON ?=
+PARITY_TORCH ?=
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  variables: VENV=$(VENV) (environment to use), PYTHON=... (python to make it with; default: the newest of 3.12, 3.11)"
+	@echo "  of parity: PARITY=$(PARITY), PARITY_PYTHON=... (default: 3.11, else 3.12), PARITY_TORCH='--index-url ...' (where pip finds a torch for CPUs)"
 
 setup: $(INSTALLED) ## make .venv with pinned packages; done once, and again when the pins change
 
@@ -29,6 +33,22 @@ demo: setup ## data, tokenizer, base model, instruction tuning, evaluation, repo
 
 test: setup ## the fast tests, on two processes
 	$(BIN)/python -m pytest -n 2 -m "not slow" --timeout 600
+
+parity: $(PARITY)/.installed ## compare live with transformers and peft, in an environment of its own; writes runs/parity/table.md
+	$(PARITY)/bin/python -m pytest tests/parity -n 2 --timeout 600
+	$(PARITY)/bin/python -m tests.parity.table runs/parity/table.md
+
+# torch by itself and first: one meant for CPUs is a fraction of the size, and PARITY_TORCH may say where to find it.
+$(PARITY)/.installed: pyproject.toml constraints/py311.txt constraints/py312.txt constraints/parity.txt
+	@set -e; \
+	python=$(or $(PARITY_PYTHON),$$(launch/find_python.sh 3.11 3.12)); \
+	version=$$($$python -c 'import sys; print("%d%d" % sys.version_info[:2])'); \
+	pins="-c constraints/py$$version.txt -c constraints/parity.txt"; \
+	echo "setting up $(PARITY) with $$python (about 3 minutes)"; \
+	$$python -m venv --clear $(PARITY); \
+	$(PARITY)/bin/pip install --disable-pip-version-check --quiet $$pins $(PARITY_TORCH) torch; \
+	$(PARITY)/bin/pip install --disable-pip-version-check --quiet $$pins -e '.[parity]'; \
+	touch $@
 
 lint: setup ## formatting and lint, changing nothing
 	$(BIN)/ruff format --check .

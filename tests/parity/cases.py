@@ -2,8 +2,10 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+FIXTURES = Path(__file__).parent.parent / "fixtures" / "hf"  # a folder for each case, as transformers made it
 PROMPT = 24  # tokens read before greedy generation
 GENERATED = 64  # tokens written after them
 LENGTH = 40  # tokens of the row whose logits are compared

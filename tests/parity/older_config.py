@@ -17,7 +17,9 @@ def older(config: Mapping[str, Any]) -> dict[str, Any]:
     if "dtype" in fields:
         fields["torch_dtype"] = fields.pop("dtype")
     rope = fields.pop("rope_parameters")
-    kind = "rope_type" if "full_attention" in rope or rope["rope_type"] == "llama3" else "type"  # newer families never said `type`
+    kind = (
+        "rope_type" if "full_attention" in rope or rope["rope_type"] == "llama3" else "type"
+    )  # newer families never said `type`
     if "full_attention" in rope:
         rope, local = rope["full_attention"], rope["sliding_attention"]
         fields["rope_local_base_freq"] = local["rope_theta"]

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import deserialize
 
-from instruct_jax.convert import hf
+from instruct_jax.convert.export import export_hf
+from instruct_jax.convert.hf import import_hf
 from tests.parity import ours, reference
-from tests.parity.cases import LENGTH, PROMPT, Case
+from tests.parity.cases import FIXTURES, LENGTH, PROMPT, Case
+from tests.parity.stored import tensors
 
-FIXTURES = Path(__file__).parent.parent / "fixtures" / "hf"
 _CUTS = (17, 26)  # a row cut into documents of 17, 9 and 14 tokens
 _LONG_PROMPT = 35  # longer than the scaled ropes' original 32
 
@@ -69,8 +69,9 @@ class Subject:
     @functools.cached_property
     def exported(self) -> Path:
         """The HF folder that comes out after import and export."""
-        checkpoint = hf.import_hf(self.folder, self.workspace / "checkpoint")
-        return hf.export_hf(checkpoint, self.workspace / "exported")
+        import_hf(self.folder, self.workspace / "checkpoint")
+        export_hf(self.workspace / "checkpoint", self.workspace / "exported")
+        return self.workspace / "exported"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,17 +114,9 @@ def _greedy(subject: Subject) -> float:
 
 
 def _round_trip(subject: Subject) -> float:
-    before, after = _tensors(subject.folder), _tensors(subject.exported)
+    before, after = tensors(subject.folder), tensors(subject.exported)
     names = before.keys() | after.keys()
     return sum(before.get(name) != after.get(name) for name in names) / len(names)
-
-
-def _tensors(folder: Path) -> dict[str, tuple[Any, ...]]:
-    """dtype, shape and bytes of every tensor in a folder, by name."""
-    found: dict[str, tuple[Any, ...]] = {}
-    for file in sorted(folder.glob("*.safetensors")):
-        found |= {name: (tensor["dtype"], tensor["shape"], bytes(tensor["data"])) for name, tensor in deserialize(file.read_bytes())}
-    return found
 
 
 def _export(subject: Subject) -> float:

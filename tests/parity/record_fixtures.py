@@ -13,11 +13,9 @@ import numpy as np
 import torch
 import transformers
 
-from tests.parity.cases import BY_NAME, CASES, Case
+from tests.parity.cases import BY_NAME, CASES, FIXTURES, Case
 from tests.parity.older_config import older
 from tests.parity.reference import loaded, logits, with_answers
-
-FOLDER = Path(__file__).parent.parent / "fixtures" / "hf"
 
 
 def record(case: Case) -> Path:
@@ -26,7 +24,7 @@ def record(case: Case) -> Path:
     Raises:
       ValueError: transformers does not read back what it wrote, or reads the older config otherwise.
     """
-    folder = FOLDER / case.name
+    folder = FIXTURES / case.name
     shutil.rmtree(folder, ignore_errors=True)
     model, answers = with_answers(case)
     model.to(getattr(torch, case.dtype)).save_pretrained(folder)
@@ -55,7 +53,7 @@ def main() -> None:
         folder = record(case)
         print(f"{case.name:16} {sum(file.stat().st_size for file in folder.iterdir()):7,} bytes", flush=True)
     versions = ", ".join(f"{name} {version(name)}" for name in ("transformers", "torch", "safetensors"))
-    (FOLDER / "README.md").write_text(
+    (FIXTURES / "README.md").write_text(
         "Small random models of every family, one folder each: `config.json` and `model.safetensors` as transformers saved "
         "them,\n`config_v4.json` the same config in the keys of transformers 4, `expected.npz` with `tokens` i32[T], the "
         "`logits` f32[T, V]\nof them and the `greedy` i32[64] continuation of the first 24, all computed in fp32 by "

@@ -17,6 +17,7 @@ from instruct_jax.tasks.instruct import ZERO_SHOT, PromptSettings
 from instruct_jax.tasks.mixture import NOTHING_HELD_OUT, HeldOut, import_modules, mixture_tasks
 from instruct_jax.tasks.preparation import Preparation, is_finished
 from instruct_jax.tasks.rows import write_rows
+from instruct_jax.text.chat_files import load_chat_template
 from instruct_jax.text.conversation import ChatTemplate
 from instruct_jax.text.tokenizer import load_tokenizer
 
@@ -25,7 +26,7 @@ def prepare(
     workdir: str,
     mixture: str,
     tokenizer: str,
-    chat_template: ChatTemplate,
+    chat_template: ChatTemplate | str,
     length: int,
     seed: int,
     examples: int | None = None,
@@ -47,7 +48,7 @@ def prepare(
       workdir: the dataset's folder.
       mixture: name of a registered SeqIO mixture or task.
       tokenizer: what `load_tokenizer` reads.
-      chat_template: how turns are written.
+      chat_template: how turns are written; or a path, of which `load_chat_template` reads it.
       length: T, tokens a row.
       seed: decides which examples, their order and their wordings.
       examples: how many examples in all; None for the sum of the tasks' sizes.
@@ -65,10 +66,11 @@ def prepare(
     """
     console, start, folder = Console(), time.monotonic(), Path(workdir)
     import_modules(modules)
+    words = load_tokenizer(tokenizer)
     job = Preparation(
         mixture=mixture,
-        tokenizer=load_tokenizer(tokenizer),
-        chat_template=chat_template,
+        tokenizer=words,
+        chat_template=load_chat_template(chat_template, words) if isinstance(chat_template, str) else chat_template,
         length=length,
         seed=seed,
         examples=examples,

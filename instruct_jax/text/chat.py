@@ -71,11 +71,11 @@ class TurnTemplate(ChatTemplate):
                 if len(messages) > 1 or add_generation_prompt:
                     raise InputError("a plain document (role 'text') stands alone; it cannot be one turn among others")
                 return [*out, Span(message.text, trained=trained), Span(special="eos", trained=trained)]
-            out += _split(before.get(message.role, ""), trained=False)
+            out += marked_spans(before.get(message.role, ""), trained=False)
             out.append(Span(message.text, trained=trained, trimmable=message.role != "assistant"))
-            out += _split(after.get(message.role, ""), trained=trained)
+            out += marked_spans(after.get(message.role, ""), trained=trained)
         if add_generation_prompt:
-            out += _split(before.get("assistant", ""), trained=False)
+            out += marked_spans(before.get("assistant", ""), trained=False)
         return [span for span in out if span.text or span.special]
 
     def unrolled(self, conversation: Conversation) -> list[Conversation]:
@@ -83,7 +83,7 @@ class TurnTemplate(ChatTemplate):
         return [conversation]
 
     def stops(self) -> tuple[str, ...]:
-        closing = _split(dict(self.after).get("assistant", ""), trained=True)
+        closing = marked_spans(dict(self.after).get("assistant", ""), trained=True)
         return tuple(span.special for span in closing if span.special)
 
     def fingerprint(self) -> str:
@@ -260,8 +260,11 @@ def _joined(spans: Sequence[Span], tokenizer: Tokenizer) -> list[_Part]:
             index += 1
         before = parts[-1] if parts else None
         after = spans[index].special if index < len(spans) else None
+        text = "".join(texts)
+        if not text.strip() and before and before.special and tokenizer.eats(_literal(before.special, tokenizer) or "")[1]:
+            continue  # swallowed: what follows stands right after the control token
         piece = Piece(
-            text="".join(texts),
+            text=text,
             after=_literal(before.special, tokenizer) if before else None,
             before=_literal(after, tokenizer),
             continued=before is not None and before.piece is not None,
@@ -288,7 +291,7 @@ def _special(name: str, tokenizer: Tokenizer, template: ChatTemplate) -> list[in
     return [token_id]
 
 
-def _split(text: str, trained: bool) -> list[Span]:
+def marked_spans(text: str, trained: bool = False) -> list[Span]:
     """Text with "<|name|>" marks as spans; "<|eos|>" and "<|bos|>" mean the tokenizer's own."""
     out = []
     while text:

@@ -25,7 +25,7 @@ class Message:
     role: str
     text: str
     trained: bool | None = None
-    fields: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+    fields: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False, repr=False)
 
     def is_trained(self) -> bool:
         return self.role in ("assistant", "text") and self.trained is not False
@@ -59,7 +59,7 @@ def conversation_of(messages: Messages) -> Conversation:
       InputError: an entry is none of these, or its role or content is no text.
 
     >>> conversation_of([{"role": "user", "content": "hi", "trained": False}]).messages
-    (Message(role='user', text='hi', trained=False, fields={}),)
+    (Message(role='user', text='hi', trained=False),)
     """
     if isinstance(messages, Conversation):
         return messages

@@ -9,10 +9,12 @@ from typing import Any
 
 from instruct_jax.errors import InputError
 from instruct_jax.text.pieces import Encoded, Piece, Tokenizer, content_hash, ranges_of, refuse_surrogates, write_file
+from instruct_jax.text.tokenizer_config import AddedToken, TokenizerConfig
 
 # Noncharacters that stand for the control token beside a text, so that the library treats the text as it would there.
 # A fourth one tells whether the control token eats the space to its left and to its right.
 _MARK = "\ufdd0\ufdef\ufdd0"
+NOTHING_SAID = TokenizerConfig()
 
 
 class HuggingFaceTokenizer(Tokenizer):
@@ -24,39 +26,40 @@ class HuggingFaceTokenizer(Tokenizer):
 
     Args:
       content: the file's bytes.
-      bos, eos: literal names of the control tokens; `load_tokenizer` reads them from `tokenizer_config.json` beside it.
-      adds_bos: see `Tokenizer`.
+      config: what the files beside it say of its control tokens.
       name: the file, for errors.
+      files: what to save, by name; without them the content and the configuration are saved.
     """
 
     def __init__(
         self,
         content: bytes,
-        bos: str | None = None,
-        eos: str | None = None,
+        config: TokenizerConfig = NOTHING_SAID,
         name: str = "tokenizer.json",
-        adds_bos: bool = False,
+        files: Mapping[str, bytes] | None = None,
     ):
         import tokenizers
 
         try:
-            self._tokenizer = tokenizers.Tokenizer.from_str(content.decode())
+            fields = _with_controls(json.loads(content), config)
+            self._tokenizer = tokenizers.Tokenizer.from_str(json.dumps(fields))
         except Exception as error:  # the library raises bare Exception
             raise InputError(f"{name} is no tokenizer file ({error}); give a tokenizer.json of the tokenizers library") from None
-        fields = json.loads(content)
         self._beginning = _marked(tokenizers, fields)
         self._continuing = _marked(tokenizers, _without_prefix(fields))
-        self._content, self._names, self._file = content, {"bos_token": bos, "eos_token": eos}, name
+        written = {"tokenizer.json": content, "tokenizer_config.json": json.dumps(config.to_json()).encode()}
+        self._config, self._file, self._files = config, name, dict(files or written)
         self._added = {
             token.content: (i, token) for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special
         }
         self._control_ids = {i for i, _ in self._added.values()}
         self.special_tokens = tuple(self._added)
         self.vocab_size = max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1  # ids may have gaps
-        self.bos_id, self.bos_token = self._named(bos), bos
-        self.eos_id, self.eos_token = self._named(eos), eos
-        self.adds_bos = adds_bos
-        self.fingerprint = content_hash(b"tokenizers\0" + content + json.dumps([self._names, adds_bos]).encode())
+        self.bos_id, self.bos_token = self._named(config.bos), config.bos
+        self.eos_id, self.eos_token = self._named(config.eos), config.eos
+        begins = self._tokenizer.encode("a", add_special_tokens=True).ids[:1] == [self.bos_id]
+        self.adds_bos = begins if config.adds_bos is None else config.adds_bos and config.bos is not None
+        self.fingerprint = content_hash(b"tokenizers\0" + content + json.dumps([config.to_json(), self.adds_bos]).encode())
 
     def _named(self, token: str | None) -> int | None:
         if token is None:
@@ -87,10 +90,9 @@ class HuggingFaceTokenizer(Tokenizer):
         """The marks that stand for the control tokens to the left and right of a piece."""
         if _MARK in piece.text:
             raise InputError(f"the text {piece.text!a:.60} holds the noncharacters {_MARK!a}, which no text may; drop the row")
-        left, right = (self._added.get(name, (None, None))[1] for name in (piece.after, piece.before))
         return (
-            "" if piece.after is None else _marks(False, left is not None and left.rstrip),
-            "" if piece.before is None else _marks(right is not None and right.lstrip, False),
+            "" if piece.after is None else _marks(False, self.eats(piece.after)[1]),
+            "" if piece.before is None else _marks(self.eats(piece.before)[0], False),
         )
 
     def _spelled_out(self, piece: Piece) -> tuple[list[int], list[tuple[int, int]]]:
@@ -123,9 +125,30 @@ class HuggingFaceTokenizer(Tokenizer):
     def special(self, name: str) -> int | None:
         return self._added[name][0] if name in self._added else None
 
+    def eats(self, special: str) -> tuple[bool, bool]:
+        _, token = self._added.get(special, (None, None))
+        return (False, False) if token is None else (token.lstrip, token.rstrip)
+
     def save(self, folder: Path) -> None:
-        write_file(folder / "tokenizer.json", self._content)
-        write_file(folder / "tokenizer_config.json", json.dumps(self._names).encode())
+        for name, content in self._files.items():
+            write_file(folder / name, content)
+
+
+def _with_controls(fields: dict[str, Any], config: TokenizerConfig) -> dict[str, Any]:
+    """A tokenizer's JSON in which every token that the configuration calls special is so, as far as the vocabulary has it."""
+    added = {entry["content"]: entry for entry in fields.get("added_tokens", [])}
+    vocabulary = fields["model"].get("vocab", {})
+    if isinstance(vocabulary, list):  # of a unigram model: pieces and their scores
+        vocabulary = {entry[0]: i for i, entry in enumerate(vocabulary)}
+    flags = {token.content: token for token in config.added}
+    for content in dict.fromkeys((*config.controls(), *flags)):
+        if content not in added and content not in vocabulary and (content not in flags or flags[content].token_id is None):
+            continue
+        given = flags.get(content, AddedToken(content, special=True))
+        entry = {"single_word": False, "lstrip": given.lstrip, "rstrip": given.rstrip, "normalized": given.normalized}
+        entry = {"id": vocabulary.get(content, given.token_id), "content": content, **entry, **added.get(content, {})}
+        added[content] = {**entry, "special": entry.get("special", False) or content in config.controls()}
+    return {**fields, "added_tokens": sorted(added.values(), key=lambda entry: entry["id"])}
 
 
 def _marked(library: Any, fields: Mapping[str, Any]) -> Any:

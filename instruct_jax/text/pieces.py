@@ -82,6 +82,11 @@ class Tokenizer(abc.ABC):
     def save(self, folder: Path) -> None:
         """Write what `load_tokenizer(folder)` reads."""
 
+    def eats(self, special: str) -> tuple[bool, bool]:
+        """Whether a control token swallows the space to its left and to its right, as some are made to."""
+        del special
+        return False, False
+
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text standing alone, with no bos or eos added."""
         return [ids for ids, _ in self.encode_pieces([Piece(text) for text in texts])]

@@ -1,18 +1,20 @@
 """A tokenizer from where it is kept: a file of any known kind, a folder that holds one, or plain bytes."""
 
-import json
 from pathlib import Path
 
 from instruct_jax.errors import InputError
 from instruct_jax.text.hugging_face_tokenizer import HuggingFaceTokenizer
 from instruct_jax.text.pieces import ByteTokenizer, Tokenizer
 from instruct_jax.text.sentencepiece_tokenizer import SentencePieceTokenizer
+from instruct_jax.text.tiktoken_file import is_tiktoken, tokenizer_json
+from instruct_jax.text.tokenizer_config import FILES, read_config
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
-    """The tokenizer at a path: "bytes", a SentencePiece file, a `tokenizer.json`, or a folder that holds one.
+    """The tokenizer at a path: "bytes", a file, or a folder that holds one.
 
-    A checkpoint or run folder works too: its tokenizer is in `tokenizer/`.
+    Files are a `tokenizer.json`, a SentencePiece model, and byte strings with their ranks as tiktoken keeps them. What the
+    files beside it say of control tokens is read too. A checkpoint or run folder works: its tokenizer is in `tokenizer/`.
 
     Raises:
       InputError: there is no such file, or it is no tokenizer.
@@ -26,32 +28,19 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
         for name in ("tokenizer.json", "tokenizer.model", "bytes.json"):
             if (path / name).exists():
                 return load_tokenizer(path / name)
+        if found := sorted(path.glob("*.tiktoken")):
+            return load_tokenizer(found[0])
         if (path / "tokenizer").is_dir():
             return load_tokenizer(path / "tokenizer")
         raise InputError(f"{path} holds no tokenizer.json and no tokenizer.model; give the file itself")
     if path.name == "bytes.json":
         return ByteTokenizer()
     content = path.read_bytes()
+    beside = {name: path.with_name(name).read_bytes() for name in FILES if path.with_name(name).exists()}
+    config = read_config(path.parent)
     if path.suffix == ".json":
-        config_file = path.with_name("tokenizer_config.json")
-        config = _config(config_file) if config_file.exists() else {}
-        return HuggingFaceTokenizer(
-            content, _token_text(config.get("bos_token")), _token_text(config.get("eos_token")), str(path)
-        )
+        return HuggingFaceTokenizer(content, config, str(path), {"tokenizer.json": content, **beside})
+    if is_tiktoken(content):
+        made = tokenizer_json(content, config, str(path))
+        return HuggingFaceTokenizer(made, config, str(path), {path.name: content, **beside})
     return SentencePieceTokenizer(content, str(path))
-
-
-def _config(file: Path) -> dict:
-    try:
-        config = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise InputError(
-            f"{file} is not valid JSON ({error}); mend it, or remove it if the tokenizer has no bos and eos"
-        ) from None
-    if not isinstance(config, dict):
-        raise InputError(f"{file} holds a JSON {type(config).__name__}; expected an object with bos_token and eos_token")
-    return config
-
-
-def _token_text(entry: str | dict | None) -> str | None:
-    return entry["content"] if isinstance(entry, dict) else entry

@@ -8,9 +8,14 @@ import sentencepiece
 import tokenizers
 
 from instruct_jax.errors import InputError
-from instruct_jax.text.tokenizer import ByteTokenizer, HuggingFaceTokenizer, SentencePieceTokenizer, load_tokenizer
+from instruct_jax.text.hugging_face_tokenizer import HuggingFaceTokenizer
+from instruct_jax.text.pieces import ByteTokenizer
+from instruct_jax.text.sentencepiece_tokenizer import SentencePieceTokenizer
+from instruct_jax.text.tokenizer import load_tokenizer
+from instruct_jax.text.tokenizer_config import TokenizerConfig
 
 TEXTS = ["the red kite", "a kite flies over the hill", "red and blue and green", "</s> <s> in the text"] * 20
+NAMES = TokenizerConfig("<s>", "</s>")
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +56,7 @@ def tokenizer(request, sentencepiece_model, hugging_face_file):
         return ByteTokenizer()
     if request.param == "sentencepiece":
         return SentencePieceTokenizer(sentencepiece_model)
-    return HuggingFaceTokenizer(hugging_face_file, "<s>", "</s>")
+    return HuggingFaceTokenizer(hugging_face_file, NAMES)
 
 
 @pytest.mark.parametrize("text", ["the red kite", "naïve 東京 🙂", "</s>", "<s>the</s>", "two\nlines", ""])
@@ -89,8 +94,8 @@ def test_fingerprints_follow_the_content(sentencepiece_model, hugging_face_file)
     fingerprints = {
         ByteTokenizer().fingerprint,
         SentencePieceTokenizer(sentencepiece_model).fingerprint,
-        HuggingFaceTokenizer(hugging_face_file, "<s>", "</s>").fingerprint,
-        HuggingFaceTokenizer(hugging_face_file, None, "</s>").fingerprint,
+        HuggingFaceTokenizer(hugging_face_file, NAMES).fingerprint,
+        HuggingFaceTokenizer(hugging_face_file, TokenizerConfig(eos="</s>")).fingerprint,
     }
     assert len(fingerprints) == 4
 
@@ -130,4 +135,4 @@ def test_every_id_is_below_the_vocabulary_size_even_where_ids_have_gaps(hugging_
 
 def test_a_configured_token_that_is_not_there_is_named(hugging_face_file):
     with pytest.raises(InputError, match="has no token '<eos>'"):
-        HuggingFaceTokenizer(hugging_face_file, "<s>", "<eos>")
+        HuggingFaceTokenizer(hugging_face_file, TokenizerConfig("<s>", "<eos>"))

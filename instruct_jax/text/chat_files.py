@@ -1,0 +1,117 @@
+"""A chat template from where it is kept, or as an exported folder keeps it: Hugging Face's files, Jinja, our manifests."""
+
+import json
+from pathlib import Path
+
+from instruct_jax.errors import InputError
+from instruct_jax.text.chat import ROLES, TurnTemplate, marked_spans, template_from_json
+from instruct_jax.text.conversation import ChatTemplate
+from instruct_jax.text.jinja_chat import JinjaTemplate
+from instruct_jax.text.pieces import Tokenizer
+from instruct_jax.text.tokenizer_config import read_config, read_object
+
+FILE = "chat_template.jinja"
+
+
+def load_chat_template(path: str | Path, tokenizer: Tokenizer, date: str | None = None) -> ChatTemplate:
+    """The chat template at a path.
+
+    Args:
+      path: a checkpoint or dataset folder, whose manifest records its template; a Hugging Face folder with a
+        chat_template.jinja or a tokenizer_config.json that holds one; or a .jinja file.
+      tokenizer: whose control tokens a Jinja template writes.
+      date: "YYYY-MM-DD" for templates that write today's date; None: they cannot ask for it.
+
+    Raises:
+      InputError: there is none, or it is no template.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"there is no chat template at {path}; give a checkpoint, a Hugging Face folder or a .jinja file")
+    if path.is_dir() and (path / "manifest.json").exists():
+        recorded = read_object(path / "manifest.json").get("chat_template")
+        if not isinstance(recorded, dict):
+            raise InputError(f"{path}: its manifest names no chat template; give another folder, or a built-in template")
+        try:
+            return template_from_json(recorded)
+        except InputError as error:
+            raise InputError(f"{path}: its {error}") from None
+    folder = path if path.is_dir() else path.parent
+    source = folder_source(path) if path.is_dir() else _text(path)
+    if source is None:
+        raise InputError(f"{path} holds no {FILE}, and its tokenizer_config.json no chat_template; give a built-in template")
+    return JinjaTemplate(
+        source,
+        tokenizer.bos_token,
+        tokenizer.eos_token,
+        tokenizer.special_tokens,
+        dict(read_config(folder).named),
+        date,
+        tokenizer.adds_bos,
+        path.resolve().name,
+    )
+
+
+def folder_source(folder: Path) -> str | None:
+    """The Jinja source in a Hugging Face folder, in any of the places where it has been kept; None where there is none.
+
+    Raises:
+      InputError: the folder has several templates and none of them is the default one.
+    """
+    if (folder / FILE).exists():
+        return _text(folder / FILE)
+    kept = read_object(folder / "tokenizer_config.json").get("chat_template")
+    if kept is None and (folder / "chat_template.json").exists():
+        kept = read_object(folder / "chat_template.json").get("chat_template")
+    if isinstance(kept, list):  # several by name, as {"name", "template"}
+        named = {str(one.get("name")): one.get("template") for one in kept if isinstance(one, dict)}
+        if "default" not in named:
+            raise InputError(f"{folder} has the chat templates {sorted(named)}; write one of them to a .jinja file and give that")
+        kept = named["default"]
+    if kept is not None and not isinstance(kept, str):
+        raise InputError(f"{folder}: its chat_template holds {type(kept).__name__}; expected text")
+    return kept
+
+
+def turns_as_jinja(template: TurnTemplate, tokenizer: Tokenizer) -> JinjaTemplate:
+    """A table of turns as the Jinja template that writes the same: what an exported folder is served with.
+
+    >>> from instruct_jax.text.chat import INSTRUCT
+    >>> from instruct_jax.text.conversation import conversation_of
+    >>> from instruct_jax.text.pieces import ByteTokenizer
+    >>> turns_as_jinja(INSTRUCT, ByteTokenizer()).text(conversation_of([("user", "a"), ("assistant", "b")]))
+    '<s>a\\nb</s>'
+    """
+    before, after = dict(template.before), dict(template.after)
+    begin = "{{ bos_token }}" if template.bos and tokenizer.bos_token else ""
+    branches = []
+    for role in (role for role in ROLES if role != "text"):
+        opening, closing = (_printed(table.get(role, ""), tokenizer) for table in (before, after))
+        test = "if" if not branches else "elif"
+        branches.append(f"{{% {test} message['role'] == '{role}' %}}{opening}{{{{ message['content'] }}}}{closing}")
+    refusal = "{% else %}{{ raise_exception('unknown role ' ~ message['role']) }}{% endif %}"
+    turns = f"{{% for message in messages %}}{''.join(branches)}{refusal}{{% endfor %}}"
+    prompt = _printed(before.get("assistant", ""), tokenizer)
+    asked = f"{{% if add_generation_prompt %}}{prompt}{{% endif %}}" if prompt else ""
+    return JinjaTemplate(
+        begin + turns + asked,
+        tokenizer.bos_token,
+        tokenizer.eos_token,
+        tokenizer.special_tokens,
+        adds_bos=template.bos and tokenizer.bos_token is not None,
+        name=template.name,
+    )
+
+
+def _printed(text: str, tokenizer: Tokenizer) -> str:
+    """A field of a table as Jinja that prints it."""
+    own = {"bos": tokenizer.bos_token, "eos": tokenizer.eos_token}
+    words = "".join((own.get(span.special, span.special) or "") if span.special else span.text for span in marked_spans(text))
+    return f"{{{{ {json.dumps(words, ensure_ascii=False)} }}}}" if words else ""
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not UTF-8 ({error}); save the template as UTF-8") from None

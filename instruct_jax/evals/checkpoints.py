@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from instruct_jax.errors import InputError
+from instruct_jax.inference import session as sessions
 from instruct_jax.inference.session import Session
 
 
@@ -38,5 +39,5 @@ def named_checkpoints(checkpoint: str | Sequence[str]) -> dict[str, str]:
 
 
 def open_sessions(checkpoint: str | Sequence[str]) -> dict[str, Session]:
-    """Live models by name, in order; see `named_checkpoints` and `Session.open`."""
-    return {name: Session.open(path) for name, path in named_checkpoints(checkpoint).items()}
+    """Live models by name, in order; see `named_checkpoints` and `session.open`."""
+    return {name: sessions.open(path) for name, path in named_checkpoints(checkpoint).items()}

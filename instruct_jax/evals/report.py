@@ -20,6 +20,7 @@ from instruct_jax.evals.metrics import LOSS, metric_of
 from instruct_jax.evals.page import write_page
 from instruct_jax.evals.predict import Asking, predictions
 from instruct_jax.evals.scorers import SCORERS
+from instruct_jax.inference import session as sessions
 from instruct_jax.inference.sampling import GREEDY, Sampling
 from instruct_jax.inference.session import Session
 from instruct_jax.progress import progress
@@ -72,7 +73,7 @@ def evaluate(
     found: dict[str, list[dict[str, Any]]] = {}
     described: dict[str, dict[str, Any]] = {}
     for name, path in paths.items():
-        session = Session.open(path)
+        session = sessions.open(path)
         described[name] = _description(session)
         with progress(console, f"asking {name}", len(items)) as advance:
             found[name] = predictions(session, items, asking, folder / f"predictions-{name}.jsonl", advance)
@@ -178,14 +179,16 @@ def _check_free(folder: Path) -> None:
 
 
 def _description(session: Session) -> dict[str, Any]:
+    tokenizer, template = session.words()
+    manifest = session.folder / manifests.NAME  # an HF folder has none: its weights' fingerprint says which it is
     return {
         "folder": str(session.folder),
         "step": session.step,
         "fingerprint": session.fingerprint(),
-        "manifest_sha256": manifests.file_sha256(session.folder / manifests.NAME),
-        "chat_template": session.template.name,
-        "chat_template_fingerprint": session.template.fingerprint(),
-        "tokenizer": session.tokenizer.fingerprint,
+        "manifest_sha256": manifests.file_sha256(manifest) if manifest.exists() else None,
+        "chat_template": template.name,
+        "chat_template_fingerprint": template.fingerprint(),
+        "tokenizer": tokenizer.fingerprint,
     }
 
 

@@ -1,74 +1,144 @@
-"""A live model with its own tokenizer and chat template, opened from a checkpoint folder."""
+"""A live model with its own tokenizer and chat template, opened from a checkpoint or an HF folder.
+
+from instruct_jax.inference import session
+loaded = session.open("runs/demo/tuned")
+loaded.generate(["What is the sum of two and three?"])
+"""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from instruct_jax.artifacts.manifest import NAME as MANIFEST
 from instruct_jax.artifacts.manifest import identity_of
+from instruct_jax.convert import config as hf_config
+from instruct_jax.convert import hf
+from instruct_jax.core import modules, trees
 from instruct_jax.errors import InputError
 from instruct_jax.inference.decode import Generation, generate
 from instruct_jax.inference.sampling import GREEDY, Sampling
 from instruct_jax.inference.score import Logprob, sequence_logprobs
+from instruct_jax.model.decoder import Decoder
 from instruct_jax.model.loading import load_model
+from instruct_jax.model.spec import DecoderSpec
 from instruct_jax.text.chat import render_batch, stop_ids, template_from_json
-from instruct_jax.text.conversation import ChatTemplate, Conversation, Message
-from instruct_jax.text.tokenizer import Tokenizer, load_tokenizer
+from instruct_jax.text.conversation import ChatTemplate, Conversation, Message, Messages, conversation_of
+from instruct_jax.text.pieces import Tokenizer
+from instruct_jax.text.tokenizer import load_tokenizer
 
 # Enough of each array to tell any two training steps apart, little enough to read at any size.
 _FINGERPRINT_SAMPLES = 4096
 
-Turns = Sequence[tuple[str, str]]  # (role, text) pairs, up to an assistant's turn
 
-
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Session:
     """A model, and the words in which it is asked: always its own tokenizer and its own chat template.
 
     Attributes:
       model: the live decoder.
-      tokenizer, template: what the model was trained with, from its checkpoint.
-      manifest: the checkpoint's.
-      folder: the checkpoint's.
+      tokenizer, template: what the model was trained with, from its folder; None for a folder without a tokenizer.
+      manifest: the checkpoint's, or what that of an imported HF folder would say.
+      folder: where all this is from.
       step: training steps the model has seen.
     """
 
     model: Any
-    tokenizer: Tokenizer
-    template: ChatTemplate
+    tokenizer: Tokenizer | None
+    template: ChatTemplate | None
     manifest: Mapping[str, Any]
     folder: Path
     step: int
 
-    @classmethod
-    def open(cls, checkpoint: str | Path) -> "Session":
-        """The model of a checkpoint folder.
+    @property
+    def spec(self) -> DecoderSpec:
+        """The model's sizes and choices."""
+        return self.model.spec
+
+    def __repr__(self) -> str:
+        spec, kind = self.spec, self.manifest.get("hf", {}).get("config", {}).get("model_type", "decoder")
+        feed_forward = f"{spec.mlp:,}" if spec.experts is None else f"{spec.experts.count} experts of {spec.mlp:,}"
+        sizes = (
+            f"{spec.layers} layers, width {spec.embed:,}, {spec.heads} heads on {spec.kv_heads} of {spec.head_dim}, "
+            f"feed-forward {feed_forward}, vocabulary {spec.vocab_size:,}{', tied' if spec.tied else ''}"
+        )
+        tokenizer, template = "none", "none"
+        if self.tokenizer is not None:
+            tokenizer = f"{type(self.tokenizer).__name__}, {self.tokenizer.vocab_size:,} ids"
+            template = self.template.name
+        return (
+            f"Session of {self.folder}, step {self.step:,}\n"
+            f"  model      {kind}, {trees.count(modules.split(self.model)[1]):,} parameters: {sizes}\n"
+            f"  tokenizer  {tokenizer}\n"
+            f"  template   {template}"
+        )
+
+    def words(self) -> tuple[Tokenizer, ChatTemplate]:
+        """The tokenizer and the chat template.
 
         Raises:
-          InputError: there is no checkpoint, or its tokenizer or chat template is missing or does not fit the model.
+          InputError: there are none.
         """
-        loaded = load_model(checkpoint)
-        folder = Path(loaded.folder)
-        tokenizer = load_tokenizer(folder / "tokenizer")
-        expected = loaded.manifest["tokenizer"]["fingerprint"]
-        if tokenizer.fingerprint != expected:
+        if self.tokenizer is None or self.template is None:
             raise InputError(
-                f"{folder}/tokenizer is not the tokenizer of this checkpoint (fingerprint {tokenizer.fingerprint[:12]}, "
-                f"expected {expected[:12]}); restore the one that the model was trained with"
+                f"{self.folder} holds no tokenizer, so that its model can give logits of ids but cannot be asked in words; "
+                "put its tokenizer files there, or import it again with them"
             )
-        template = chat_template(loaded.manifest, folder)
-        if tokenizer.vocab_size > loaded.model.spec.vocab_size:
-            raise InputError(
-                f"{folder}: its tokenizer has {tokenizer.vocab_size} ids, its model {loaded.model.spec.vocab_size}; "
-                "restore the tokenizer that the model was trained with"
-            )
-        stop_ids(template, tokenizer)  # a control token that the tokenizer lacks is an error here, not at the first answer
-        return cls(loaded.model, tokenizer, template, loaded.manifest, folder, loaded.step)
+        return self.tokenizer, self.template
+
+    def logits(self, tokens: np.ndarray | jax.Array) -> jax.Array:
+        """Scores of every next token, compiled once a shape.
+
+        Args:
+          tokens: i32[B, T], without padding.
+
+        Returns:
+          f32[B, T, V].
+
+        Raises:
+          InputError: no such array, or an id that the model has not.
+        """
+        ids = np.asarray(tokens)
+        if ids.ndim != 2 or ids.dtype.kind not in "iu" or not ids.size:
+            raise InputError(f"logits takes ids, i32[B, T]; got {ids.dtype}{list(ids.shape)}")
+        if not 0 <= ids.min() <= ids.max() < self.spec.vocab_size:
+            raise InputError(f"ids are {ids.min()} to {ids.max()}; the model knows 0 to {self.spec.vocab_size - 1}")
+        return _logits(*nnx.split(self.model), ids.astype(np.int32))
+
+    def generate(
+        self,
+        prompts: str | Sequence[str | Messages],
+        max_tokens: int = 64,
+        temperature: float | None = None,
+        seed: int = 0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+    ) -> list[str]:
+        """The model's answer to each prompt.
+
+        Args:
+          prompts: each a text, asked as a single user turn, or the messages up to the answer. A model without a chat
+            template of its own gets a text as it is, and goes on from it.
+          max_tokens: an answer is cut there.
+          temperature, top_k, top_p: how answers are drawn; None for greedy. See `Sampling`.
+          seed: of the draws.
+
+        Raises:
+          InputError: there is no tokenizer, or the prompts are no prompts.
+        """
+        questions = [
+            [("user", one)] if isinstance(one, str) else one for one in ([prompts] if isinstance(prompts, str) else prompts)
+        ]
+        sampling = Sampling(temperature, top_k, top_p)
+        answers = self.answers(questions, max_new_tokens=max_tokens, sampling=sampling, seed=seed)
+        return [self.tokenizer.decode(answer.tokens) for answer in answers]
 
     def fingerprint(self) -> str:
         """Hash of everything that decides the answers: a sample of every weight, the tokenizer and the template."""
@@ -78,17 +148,18 @@ class Session:
             stride = max(1, leaf.size // _FINGERPRINT_SAMPLES)
             digest.update(f"{jax.tree_util.keystr(path)} {leaf.shape} {leaf.dtype}".encode())
             digest.update(np.asarray(leaf.reshape(-1)[::stride]).tobytes())
-        return identity_of([digest.hexdigest(), self.tokenizer.fingerprint, self.template.fingerprint()])
+        words = [] if self.tokenizer is None else [self.tokenizer.fingerprint, self.template.fingerprint()]
+        return identity_of([digest.hexdigest(), *words])
 
-    def prompt_text(self, turns: Turns) -> str:
+    def prompt_text(self, turns: Messages) -> str:
         """What the model reads, in words: the rendered prompt, its control tokens spelled out."""
-        rendered = self.template.spans(_conversation(turns), add_generation_prompt=True)
+        rendered = self.words()[1].spans(_question(turns), add_generation_prompt=True)
         names = {"bos": "<|bos|>", "eos": "<|eos|>"}
         return "".join(names.get(span.special, span.special) if span.special else span.text for span in rendered)
 
     def answers(
         self,
-        questions: Sequence[Turns],
+        questions: Sequence[Messages],
         *,
         max_new_tokens: int,
         sampling: Sampling = GREEDY,
@@ -97,44 +168,87 @@ class Session:
         batch_tokens: int = 8192,
     ) -> list[Generation]:
         """The model's next assistant turn after each question, as ids; see `decode.generate`."""
-        conversations = [_conversation(turns) for turns in questions]
-        rendered = render_batch(conversations, self.template, self.tokenizer, add_generation_prompt=True)
+        tokenizer, template = self.words()
+        rendered = render_batch([_question(turns) for turns in questions], template, tokenizer, add_generation_prompt=True)
         return generate(
             self.model,
             [one.tokens for one in rendered],
             max_new_tokens=max_new_tokens,
-            stop_ids=stop_ids(self.template, self.tokenizer),
-            vocab_size=self.tokenizer.vocab_size,
+            stop_ids=self.stop_ids(),
+            vocab_size=tokenizer.vocab_size,
             sampling=sampling,
             seed=seed,
             items=items,
             batch_tokens=batch_tokens,
         )
 
-    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64, sampling: Sampling = GREEDY, seed: int = 0) -> list[str]:
-        """The model's answer to each prompt, asked as a single user turn."""
-        questions = [[("user", prompt)] for prompt in prompts]
-        answers = self.answers(questions, max_new_tokens=max_new_tokens, sampling=sampling, seed=seed)
-        return [self.tokenizer.decode(answer.tokens) for answer in answers]
+    def stop_ids(self) -> tuple[int, ...]:
+        """The ids that end an answer: the template's turn end, and what the folder's generation settings add."""
+        tokenizer, template = self.words()
+        more = (self.manifest.get("generation") or {}).get("eos_token_id", ())
+        return tuple(dict.fromkeys((*stop_ids(template, tokenizer), *more)))
 
-    def option_logprobs(self, questions: Sequence[tuple[Turns, Sequence[str]]], batch_tokens: int = 8192) -> list[list[Logprob]]:
+    def option_logprobs(
+        self, questions: Sequence[tuple[Messages, Sequence[str]]], batch_tokens: int = 8192
+    ) -> list[list[Logprob]]:
         """The log-probability of each option as the answer to its question.
 
         The turn end counts as part of the option, as it does in training: without it, "New York" could never beat its
         own beginning "New". Nothing of the question counts.
         """
         conversations = [
-            Conversation((*_conversation(turns).messages, Message("assistant", option)))
+            Conversation((*_question(turns).messages, Message("assistant", option)))
             for turns, options in questions
             for option in options
         ]
-        scores = iter(sequence_logprobs(self.model, render_batch(conversations, self.template, self.tokenizer), batch_tokens))
+        tokenizer, template = self.words()
+        scores = iter(sequence_logprobs(self.model, render_batch(conversations, template, tokenizer), batch_tokens))
         return [[next(scores) for _ in options] for _, options in questions]
 
     def document_logprobs(self, documents: Sequence[str], batch_tokens: int = 8192) -> list[Logprob]:
         """The log-probability of each plain document, its end included."""
         conversations = [Conversation((Message("text", document),)) for document in documents]
-        return sequence_logprobs(self.model, render_batch(conversations, self.template, self.tokenizer), batch_tokens)
+        tokenizer, template = self.words()
+        return sequence_logprobs(self.model, render_batch(conversations, template, tokenizer), batch_tokens)
+
+
+def open(path: str | Path, mesh: jax.sharding.Mesh | None = None, dtype: Any = "float32") -> Session:
+    """The model of a checkpoint, of an adapter's checkpoint over its base, or of an HF folder.
+
+    Args:
+      path: a run's folder (its newest state), `run/checkpoints/<step>`, or a folder with config.json and safetensors files.
+      mesh: where to lay the parameters; None: this process's first device.
+      dtype: of the computation.
+
+    Raises:
+      InputError: there is no model, or its tokenizer or chat template does not fit it.
+    """
+    folder = Path(path)
+    if (folder / hf_config.NAME).is_file() and not (folder / MANIFEST).exists():
+        spec, parameters, manifest = hf.read_model(folder, mesh)
+        blueprint, _ = modules.abstract(lambda: Decoder(spec, jax.random.key(0), jnp.dtype(dtype)))
+        model, step, words = blueprint.merge(parameters), 0, folder
+    else:
+        loaded = load_model(folder, mesh, dtype)
+        model, manifest, folder, step = loaded.model, loaded.manifest, Path(loaded.folder), loaded.step
+        words = folder / "tokenizer"
+    if manifest.get("tokenizer") is None:
+        return Session(model, None, None, manifest, folder, step)
+    tokenizer = load_tokenizer(words)
+    expected = manifest["tokenizer"]["fingerprint"]
+    if tokenizer.fingerprint != expected:
+        raise InputError(
+            f"{words} is not the tokenizer of this checkpoint (fingerprint {tokenizer.fingerprint[:12]}, "
+            f"expected {expected[:12]}); restore the one that the model was trained with"
+        )
+    if tokenizer.vocab_size > model.spec.vocab_size:
+        raise InputError(
+            f"{folder}: its tokenizer has {tokenizer.vocab_size} ids, its model {model.spec.vocab_size}; "
+            "restore the tokenizer that the model was trained with"
+        )
+    opened = Session(model, tokenizer, chat_template(manifest, folder), manifest, folder, step)
+    opened.stop_ids()  # a control token that the tokenizer lacks is an error here, not at the first answer
+    return opened
 
 
 def chat_template(manifest: Mapping[str, Any], folder: Path) -> ChatTemplate:
@@ -151,6 +265,14 @@ def chat_template(manifest: Mapping[str, Any], folder: Path) -> ChatTemplate:
         raise InputError(f"{folder}: its {error}") from None
 
 
-def _conversation(turns: Turns) -> Conversation:
+@functools.partial(jax.jit, static_argnums=0)
+def _logits(graphdef, state, tokens):
+    model = nnx.merge(graphdef, state)
+    positions = jnp.broadcast_to(jnp.arange(tokens.shape[1], dtype=jnp.int32), tokens.shape)
+    return model.logits(model(tokens, jnp.ones_like(tokens), positions))
+
+
+def _question(turns: Messages) -> Conversation:
     # An earlier assistant turn is part of the question: it is read, and neither trained nor scored.
-    return Conversation(tuple(Message(role, text, trained=False) for role, text in turns))
+    asked = conversation_of(turns)
+    return dataclasses.replace(asked, messages=tuple(dataclasses.replace(one, trained=False) for one in asked.messages))

@@ -8,13 +8,16 @@ import numpy as np
 from rich.console import Console
 
 from instruct_jax.artifacts.dataset import Dataset
+from instruct_jax.artifacts.records import Row
 from instruct_jax.errors import InputError
 from instruct_jax.text import picture_page, picture_terminal
-from instruct_jax.text.chat import INSTRUCT, ChatTemplate, render
+from instruct_jax.text.chat import INSTRUCT, Rendered, render_rows
+from instruct_jax.text.conversation import ChatTemplate
 from instruct_jax.text.conversation_lines import ConversationLines
 from instruct_jax.text.overflow import POLICIES, fit
 from instruct_jax.text.picture import Picture, Segment, glyphs
-from instruct_jax.text.tokenizer import Tokenizer, load_tokenizer
+from instruct_jax.text.pieces import Tokenizer
+from instruct_jax.text.tokenizer import load_tokenizer
 
 
 def show(
@@ -121,7 +124,7 @@ def dataset_pictures(dataset: Dataset, count: int, seed: int, wanted: re.Pattern
         yield Picture(f"row {index:,} of {len(dataset):,}", (" · ".join(notes),), tuple(shown))
 
 
-def _segment(dataset: Dataset, row, place: int, tokenizer: Tokenizer) -> Segment:
+def _segment(dataset: Dataset, row: Row, place: int, tokenizer: Tokenizer) -> Segment:
     end = int(np.sum(row.lengths[: place + 1]))
     part = slice(end - int(row.lengths[place]), end)
     task, template, example, epoch = row.provenance[place].tolist()
@@ -140,30 +143,37 @@ def conversation_pictures(
     count: int,
     seed: int,
 ) -> Iterator[Picture]:
-    """Some conversations of a file, in order."""
+    """Some conversations of a file, in order; one that does not fit the row is shown whole, with a note."""
     chosen = np.random.default_rng(seed).permutation(len(lines))[:count]
     for index in sorted(chosen.tolist()):
-        conversation = lines[index]
-        rendered = render(conversation, tokenizer=tokenizer, template=template)
-        pieces, outcome = (rendered,), "fits"
-        if length is not None:
-            try:
-                fitted = fit(rendered, length, overflow, conversation.messages[0].role == "text")
-            except OverflowError as error:
-                raise InputError(f"{lines.where(index)}: {error}; use longer rows, or another overflow policy") from None
-            pieces, outcome = fitted.pieces, fitted.outcome
-        turns = f"{len(conversation.messages)} message{'s' * (len(conversation.messages) != 1)}"
-        note = " · ".join([turns, *([outcome] if outcome != "fits" else [])])
-        if not pieces:
-            pieces, note = (rendered,), f"{note}: {rendered.tokens.size:,} tokens do not fit rows of {length:,}"
-        for piece in pieces:
-            segment = Segment(lines.where(index), (note,), glyphs(piece.tokens, first_unweighted(piece.weights), tokenizer))
-            yield Picture("", (), (segment,))
+        conversation, where = lines[index], lines.where(index)
+        try:
+            (rows,) = render_rows([conversation], template, tokenizer)
+            fitted = [_fitted(row, length, overflow, conversation.is_document()) for row in rows]
+        except (InputError, OverflowError) as error:
+            raise InputError(f"{where}: {error}") from None
+        pieces = [(piece, outcome) for row_pieces, outcome in fitted for piece in row_pieces]
+        for number, (piece, outcome) in enumerate(pieces, 1):
+            notes = [f"{len(conversation.messages)} message{'s' * (len(conversation.messages) != 1)}"]
+            notes += [f"part {number} of {len(pieces)}"] if len(pieces) > 1 else []
+            notes += [outcome] if outcome else []
+            drawn = glyphs(piece.tokens, _without_first(piece.weights), tokenizer)
+            yield Picture("", (), (Segment(where, (" · ".join(notes),), drawn),))
 
 
-def first_unweighted(weights: np.ndarray) -> np.ndarray:
+def _fitted(rendered: Rendered, length: int | None, overflow: str, document: bool) -> tuple[Sequence[Rendered], str]:
+    """The pieces to show, and what to say of them."""
+    if length is None:
+        return (rendered,), ""
+    fitted = fit(rendered, length, overflow, document)
+    if not fitted.pieces:
+        return (rendered,), f"left out: longer than {length:,} tokens"
+    return fitted.pieces, "" if fitted.outcome == "fits" else fitted.outcome
+
+
+def _without_first(weights: np.ndarray) -> np.ndarray:
     """Weights as training has them: nothing stands before a segment's first token to predict it from."""
-    return np.concatenate([np.zeros(min(1, weights.size), np.float32), weights[1:]])
+    return np.where(np.arange(weights.size) == 0, 0, weights).astype(np.float32)
 
 
 def _pattern(task: str | None) -> re.Pattern:

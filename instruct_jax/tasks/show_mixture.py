@@ -16,12 +16,12 @@ from instruct_jax.tasks.examples import instruct_of, open_examples
 from instruct_jax.tasks.instruct import ZERO_SHOT
 from instruct_jax.tasks.mixture import draws, import_modules, registered, seeded_generator
 from instruct_jax.tasks.rendering import segments
-from instruct_jax.text.chat import ChatTemplate
+from instruct_jax.text.conversation import ChatTemplate
 from instruct_jax.text.picture import Picture, Segment, glyphs
-from instruct_jax.text.tokenizer import Tokenizer
+from instruct_jax.text.pieces import Tokenizer
 
-# A task of which so many examples in a row are dropped shows none.
-_PATIENCE = 64
+# A task shows no more once so many of its examples in a row were dropped, or so many were drawn in all.
+_PATIENCE, _MOST_TRIED = 64, 65_536
 
 
 def mixture_pictures(
@@ -96,7 +96,7 @@ def _task_pictures(
     examples = open_examples(task, split, tokenizer, seed, ZERO_SHOT, scratch)
     instruct = instruct_of(task)
     size = examples.records.size
-    asked = 1 << 30 if size is None else size
+    asked = _MOST_TRIED if size is None else min(size, _MOST_TRIED)
     counts, fruitless = TaskCounts(), 0
     for draw in draws([task.name], [size], [asked], seed):
         before = vars(counts).copy()
@@ -108,7 +108,7 @@ def _task_pictures(
             wording = segment.provenance[1]
             notes = [] if instruct is None or wording < 0 else [f"template {instruct.templates[wording].id}"]
             notes.append(examples.records.where(draw.index))
-            notes += [name for name in ("trimmed", "split") if getattr(counts, name) > before[name]]
+            notes += [name for name in ("trimmed", "split", "unrolled") if getattr(counts, name) > before[name]]
             notes += [f"piece {number} of {len(found)}"] if len(found) > 1 else []
             drawn = glyphs(segment.tokens, segment.weights, tokenizer)
             yield Picture("", (), (Segment(task.name, (" · ".join(notes),), drawn),))

@@ -1,20 +1,13 @@
-"""Conversations from a JSONL file, read by line: {"messages": [...]} or {"prompt": ..., "completion": ...}.
-
-A message is {"role": "user", "content": "..."}; "trained": false takes an assistant's turn out of the loss.
-"""
+"""Conversations from a JSONL file, by line: {"messages": [...]} in the OpenAI format, or {"prompt": ..., "completion": ...}."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from instruct_jax.errors import InputError
-from instruct_jax.text.chat import ROLES
-from instruct_jax.text.conversation import Conversation, Message
-
-_FIELDS = ("role", "content", "trained")
+from instruct_jax.text.conversation import Conversation, Message, conversation_of
 
 
 class ConversationLines:
@@ -48,56 +41,50 @@ class ConversationLines:
         Raises:
           InputError: the line is none; the message begins with the file and the line.
         """
+        if not 0 <= index < len(self):
+            raise IndexError(index)
         with open(self._file, "rb") as stream:
-            stream.seek(int(self._starts[index]), os.SEEK_SET)
+            stream.seek(int(self._starts[index]))
             line = stream.readline()
+        where = self.where(index)
         try:
             fields = json.loads(line)
         except ValueError as error:
-            raise InputError(f"{self.where(index)}: not valid JSON ({error}); mend the line") from None
-        return conversation_of(fields, self.where(index))
+            raise InputError(f"{where}: not valid JSON ({error}); mend the line") from None
+        try:
+            return line_conversation(fields)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
 
     def where(self, index: int) -> str:
         """The file and the line of a conversation."""
         return f"{self._file}:{self._numbers[index]}"
 
 
-def conversation_of(fields: Any, where: str) -> Conversation:
-    """A conversation from the fields of a JSON object.
+def line_conversation(fields: Any) -> Conversation:
+    """The conversation of one line's JSON value.
 
     Args:
-      fields: {"messages": [...]} or {"prompt", "completion"}.
-      where: what an error message begins with.
+      fields: {"messages": [...]}, perhaps with "tools"; or {"prompt", "completion"}. Other fields are not looked at.
 
     Raises:
       InputError: it is neither.
 
-    >>> conversation_of({"prompt": "1+1?", "completion": "2"}, "line 1").messages[1]
-    Message(role='assistant', text='2', trained=None)
+    >>> [message.text for message in line_conversation({"prompt": "1+1?", "completion": "2"}).messages]
+    ['1+1?', '2']
     """
     if not isinstance(fields, dict):
-        raise InputError(f"{where}: expected an object with 'messages', got {type(fields).__name__}; mend the line")
+        raise InputError(f"expected an object with 'messages', got {type(fields).__name__}; mend the line")
     if "messages" in fields:
-        if not isinstance(fields["messages"], list) or not fields["messages"]:
-            raise InputError(f"{where}: 'messages' must be a list of at least one message; mend the line")
-        return Conversation(tuple(_message(one, f"{where}: message {n}") for n, one in enumerate(fields["messages"], 1)))
+        tools = fields.get("tools") or []
+        if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+            raise InputError(f"tools are {tools!r:.80}; expected a list of objects")
+        found = conversation_of(fields["messages"])
+        if not found.messages:
+            raise InputError("'messages' is empty; drop the line, or give it a message")
+        return Conversation(found.messages, tuple(tools))
     texts = [fields.get(name) for name in ("prompt", "completion")]
     if not all(isinstance(text, str) for text in texts):
         have = ", ".join(map(str, fields)) or "nothing"
-        raise InputError(f"{where}: expected 'messages', or the texts 'prompt' and 'completion'; it has: {have}")
+        raise InputError(f"expected 'messages', or the texts 'prompt' and 'completion'; it has: {have}")
     return Conversation((Message("user", texts[0]), Message("assistant", texts[1])))
-
-
-def _message(fields: Any, where: str) -> Message:
-    if not isinstance(fields, dict):
-        raise InputError(f"{where}: expected an object with 'role' and 'content', got {type(fields).__name__}; mend the line")
-    if unknown := sorted(set(fields) - set(_FIELDS)):
-        raise InputError(f"{where}: field {unknown[0]!r} is not understood; it may have {', '.join(_FIELDS)}")
-    role, content, trained = (fields.get(name) for name in _FIELDS)
-    if role not in ROLES:
-        raise InputError(f"{where}: role is {role!r}; expected one of {', '.join(ROLES)}")
-    if not isinstance(content, str):
-        raise InputError(f"{where}: content is {type(content).__name__}; expected text")
-    if trained is not None and not isinstance(trained, bool):
-        raise InputError(f"{where}: trained is {trained!r}; expected true or false")
-    return Message(role, content, trained)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from instruct_jax.text.tokenizer import Tokenizer
+from instruct_jax.text.pieces import Tokenizer
 
 # A character takes at most four bytes, but the tokens of a byte-level vocabulary may begin and end inside of neighbours.
 _MOST_TOKENS_OF_A_CHARACTER = 16

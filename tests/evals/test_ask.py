@@ -7,25 +7,24 @@ import pytest
 
 from instruct_jax.errors import InputError
 from instruct_jax.evals.ask import ask
-from instruct_jax.inference.sampling import Sampling
-from instruct_jax.inference.session import Session
+from instruct_jax.inference import session as sessions
 from instruct_jax.text.chat import BARE, INSTRUCT
 
 
 def test_a_session_asks_as_its_checkpoint_was_trained(checkpoints):
-    session = Session.open(checkpoints["tuned"])
+    session = sessions.open(checkpoints["tuned"])
     assert session.template == INSTRUCT
     assert session.step == 3
-    assert Session.open(checkpoints["base"]).template == BARE
+    assert sessions.open(checkpoints["base"]).template == BARE
     assert session.prompt_text([("user", "Hello </s>")]) == "<|bos|>Hello </s>\n"
-    one, two = session.generate(["Hello", "What?"], max_new_tokens=4)
-    assert session.generate(["What?"], max_new_tokens=4) == [two]
-    assert one != session.generate(["Hello"], max_new_tokens=4, sampling=Sampling(2.0))[0]
+    one, two = session.generate(["Hello", "What?"], max_tokens=4)
+    assert session.generate(["What?"], max_tokens=4) == [two]
+    assert one != session.generate(["Hello"], max_tokens=4, temperature=2.0)[0]
 
 
 def test_equal_weights_have_equal_fingerprints(checkpoints):
-    again, other = Session.open(checkpoints["base"]), Session.open(checkpoints["tuned"])
-    assert Session.open(checkpoints["base"]).fingerprint() == again.fingerprint()
+    again, other = sessions.open(checkpoints["base"]), sessions.open(checkpoints["tuned"])
+    assert sessions.open(checkpoints["base"]).fingerprint() == again.fingerprint()
     assert again.fingerprint() != other.fingerprint()
 
 
@@ -36,11 +35,11 @@ def test_a_tokenizer_or_template_that_is_not_the_checkpoints_is_refused(checkpoi
     tokenizer = manifest["tokenizer"] | {"fingerprint": "0" * 64}
     (folder / "manifest.json").write_text(json.dumps(manifest | {"tokenizer": tokenizer}))
     with pytest.raises(InputError, match="is not the tokenizer of this checkpoint"):
-        Session.open(folder)
+        sessions.open(folder)
     template = manifest["chat_template"] | {"fingerprint": "0" * 64}
     (folder / "manifest.json").write_text(json.dumps(manifest | {"chat_template": template}))
     with pytest.raises(InputError, match="renders otherwise today"):
-        Session.open(folder)
+        sessions.open(folder)
 
 
 def test_answers_are_printed_side_by_side(checkpoints, questions, capsys):

@@ -12,6 +12,7 @@ from rich.console import Console
 from instruct_jax.errors import InputError
 from instruct_jax.evals.headline import headline
 from instruct_jax.evals.report import evaluate
+from instruct_jax.inference import session as sessions
 from instruct_jax.inference.session import Session
 
 FIELDS = ["benchmark", "cluster", "dataset", "template", "split", "checkpoint", "metric", "value", "stderr", "n", "interval"]
@@ -89,7 +90,7 @@ def test_chance_counts_each_items_options(done):
 
 
 def test_ranking_is_the_options_logprob_with_the_turn_end(done, checkpoints):
-    session = Session.open(checkpoints["tuned"])
+    session = sessions.open(checkpoints["tuned"])
     (totals,) = session.option_logprobs([((("user", "is it t1?"),), ("yes", "no"))])
     stored = lines(done / "predictions-tuned.jsonl")[0]
     assert [tokens for _, tokens in stored["option_logprobs"]] == [4, 3]

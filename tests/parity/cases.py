@@ -75,6 +75,7 @@ CASES = (
         "llama",
         _sizes(
             **_WIDE,
+            max_position_embeddings=256,
             rms_norm_eps=1e-5,
             tie_word_embeddings=True,
             eos_token_id=[2, 3, 5],
@@ -100,7 +101,11 @@ CASES = (
     Case(
         "llama_yarn",
         "llama",
-        _sizes(**_WIDE, rope_parameters=_rope(1_000.0, "yarn", **_YARN, attention_factor=1.3, truncate=False)),
+        _sizes(
+            **_WIDE,
+            max_position_embeddings=128,
+            rope_parameters=_rope(1_000.0, "yarn", **_YARN, attention_factor=1.3, truncate=False),
+        ),
         "bfloat16",
         "YaRN with a given attention factor and unrounded ramp",
     ),
@@ -143,7 +148,11 @@ CASES = (
     Case(
         "qwen_3_yarn",
         "qwen3",
-        _sizes(**_WIDE, rope_parameters=_rope(1_000.0, "yarn", factor=4.0, original_max_position_embeddings=32)),
+        _sizes(
+            **_WIDE,
+            max_position_embeddings=128,
+            rope_parameters=_rope(1_000.0, "yarn", factor=4.0, original_max_position_embeddings=32),
+        ),
         "bfloat16",
         "YaRN by its defaults, past the original length",
     ),

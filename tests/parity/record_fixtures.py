@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import transformers
 
 from tests.parity.cases import BY_NAME, CASES, FIXTURES, Case
 from tests.parity.older_config import older
@@ -46,8 +45,6 @@ def record(case: Case) -> Path:
 
 def main() -> None:
     """Record the cases named on the command line, or all."""
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
     torch.set_num_threads(1)
     for case in [BY_NAME[name] for name in sys.argv[1:]] or CASES:
         folder = record(case)

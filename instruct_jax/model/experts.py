@@ -47,7 +47,8 @@ class MixtureOfExperts(nnx.Module):
         gate, up, down = (kernels.kernel[...].astype(hidden.dtype) for kernels in (self.gate, self.up, self.down))
         mesh = jax.sharding.get_abstract_mesh()
         if mesh.empty or mesh.are_all_axes_manual:
-            return self._part(hidden, scores, real, gate, up, down, offset=0)
+            weights, chosen, balance = routed(scores, real, self.experts)
+            return self._sum(hidden, weights, chosen, gate, up, down), balance
 
         rows = spec_for(mesh, ACTIVATIONS, real.shape, ("expert_batch", None))
         tokens = PartitionSpec(*rows, None)
@@ -56,32 +57,33 @@ class MixtureOfExperts(nnx.Module):
         experts_axis, units_axis = narrow[:2]
         cut = tuple(axis for axis in (experts_axis, units_axis) if axis is not None)
 
-        def part(*arrays: jax.Array) -> tuple[jax.Array, jax.Array]:
-            own = arrays[-1].shape[0]
-            offset = 0 if experts_axis is None else jax.lax.axis_index(experts_axis) * own
-            output, balance = self._part(*arrays, offset=offset)
-            return jax.lax.psum(output, cut), balance
+        def part(hidden: jax.Array, scores: jax.Array, real: jax.Array, *own: jax.Array) -> tuple[jax.Array, jax.Array]:
+            weights, chosen, balance = routed(scores, real, self.experts)
+            first = 0 if experts_axis is None else jax.lax.axis_index(experts_axis) * own[0].shape[0]
+            # Said aloud, since the lookup below, whose indices differ from device to device, does not: without it each device
+            # keeps its own part of the gradient of `hidden`, and the parts are never added.
+            hidden = jax.lax.pcast(hidden, cut, to="varying")
+            return jax.lax.psum(self._sum(hidden, weights, chosen - first, *own), cut), balance
 
         spread = jax.shard_map(
             part, in_specs=(tokens, tokens, rows, wide, wide, narrow), out_specs=(tokens, PartitionSpec(rows[0]))
         )
         return spread(hidden, scores, real, gate, up, down)
 
-    def _part(
-        self,
-        hidden: jax.Array,
-        scores: jax.Array,
-        real: jax.Array,
-        gate: jax.Array,
-        up: jax.Array,
-        down: jax.Array,
-        offset: jax.Array | int,
-    ) -> tuple[jax.Array, jax.Array]:
-        """What the experts `offset` and following, as many as there are kernels here, add to each token."""
-        weights, chosen, balance = routed(scores, real, self.experts)
-        own = chosen.reshape(-1) - offset
-        # Assignments to experts that live elsewhere sort last, into no group.
+    def _sum(
+        self, hidden: jax.Array, weights: jax.Array, chosen: jax.Array, gate: jax.Array, up: jax.Array, down: jax.Array
+    ) -> jax.Array:
+        """What these experts add to each token, [B, T, D].
+
+        Args:
+          hidden: [B, T, D].
+          weights: f32[B, T, per_token].
+          chosen: i32[B, T, per_token], counted from the first of these experts; any other number is no business of theirs.
+          gate, up: [E, D, F]; down: [E, F, D].
+        """
         count = gate.shape[0]
+        own = chosen.reshape(-1)
+        # What goes elsewhere sorts last, behind every group.
         own = jnp.where((own >= 0) & (own < count), own, count)
         order = jnp.argsort(own)
         sizes = jnp.bincount(own, length=count + 1)[:count].astype(jnp.int32)
@@ -91,7 +93,7 @@ class MixtureOfExperts(nnx.Module):
         units = ACTIVATION[self.activation](jax.lax.ragged_dot(tokens, gate, sizes)) * jax.lax.ragged_dot(tokens, up, sizes)
         parts = jnp.where(here, jax.lax.ragged_dot(jnp.where(here, units, 0), down, sizes), 0)
         back = parts[jnp.argsort(order)].reshape(*chosen.shape, -1)
-        return (back * weights[..., None]).sum(axis=2).astype(hidden.dtype), balance
+        return (back * weights[..., None]).sum(axis=2).astype(hidden.dtype)
 
 
 def routed(scores: jax.Array, real: jax.Array, experts: Experts) -> tuple[jax.Array, jax.Array, jax.Array]:

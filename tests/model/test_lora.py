@@ -84,9 +84,7 @@ def test_merged_equals_attached_over_quantised_kernels():
 
 def test_a_rank_stabilised_adapter_is_larger_by_the_root_of_its_rank():
     plain, stabilised = (trained(built(KINDS[kind])) for kind in ("plain", "rank_stabilised"))
-    kernels = [
-        modules.split(merged(model, DecoderSource(SPEC)))[1]["layers/mlp/up/kernel"] for model in (plain, stabilised)
-    ]
+    kernels = [modules.split(merged(model, DecoderSource(SPEC)))[1]["layers/mlp/up/kernel"] for model in (plain, stabilised)]
     frozen = modules.split(plain)[1]["layers/mlp/up/kernel"]
     np.testing.assert_allclose(kernels[1] - frozen, np.sqrt(3) * (kernels[0] - frozen), rtol=1e-3, atol=1e-5)
 
@@ -101,7 +99,10 @@ def test_the_first_matrix_is_drawn_within_the_inverse_root_of_its_inputs():
 
 
 def test_only_the_adapter_and_what_is_named_beside_it_is_trainable():
-    source = LoraSource(DecoderSource(SPEC), dataclasses.replace(LORA, targets=("layers/attention/(query|value)",), beside=("embedding", ".*norm/scale")))
+    source = LoraSource(
+        DecoderSource(SPEC),
+        dataclasses.replace(LORA, targets=("layers/attention/(query|value)",), beside=("embedding", ".*norm/scale")),
+    )
     blueprint, shapes = modules.abstract(lambda: source.fit(DATA).build(jax.random.key(0)))
     trainable, frozen = trees.select(shapes, source.trainable)
     wanted = {f"layers/attention/{name}/{part}" for name in ("query", "value") for part in ("lora_a", "lora_b")}

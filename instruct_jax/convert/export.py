@@ -61,12 +61,13 @@ def export_hf(
     groups = _groups(spec, family)
     planned = [Planned(tensor.name, kinds[tensor.parts[0].path], tensor.shape) for group in groups.values() for tensor in group]
     partial = fresh_partial(workdir)
-    (partial / configs.NAME).write_text(json.dumps(content, indent=2) + "\n")
     with progress(console, f"export {saved.run.name}", len(planned), "tensors") as report:
         write_folder(partial, planned, _values(saved, groups, kinds, report), max_shard_bytes)
     ends = write_words(saved.run, saved.manifest, None if source is None else source.folder, partial)
+    # Also in config.json: what a family's own defaults say would be taken else.
+    (partial / configs.NAME).write_text(json.dumps(content | ends, indent=2) + "\n")
     generation = {} if source is None else dict(source.manifest["generation"])
-    (partial / GENERATION).write_text(json.dumps(ends | generation, indent=2) + "\n")
+    (partial / GENERATION).write_text(json.dumps(generation | ends, indent=2) + "\n")
     partial.replace(workdir)
     size = sum(math.prod(tensor.shape) for tensor in planned)
     say(console, f"export: {family.model_type} of {size:,} parameters is in {workdir}")
@@ -126,7 +127,7 @@ def _values(
         }
         stacks = {path: np.asarray(array) for path, array in saved.read(shapes).items()}
         for tensor in group:
-            rows = [part.turn_back(stacks[part.path][part.cell]).astype(kinds[part.path], copy=False) for part in tensor.parts]
+            rows = [part.turn_back(stacks[part.path][part.cell], kinds[part.path]) for part in tensor.parts]
             yield (rows[0] if len(rows) == 1 else np.concatenate(rows)).reshape(tensor.shape)
             report(1)
         del stacks

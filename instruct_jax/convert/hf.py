@@ -143,7 +143,7 @@ def import_hf(
     checkpoint.save_parameters(partial, 0, parameters)
 
     def finish() -> Path:
-        copy_words(found.folder, partial)
+        copy_words(found.folder, partial / "tokenizer")
         write_manifest(partial, "checkpoint", manifest)
         return partial.replace(workdir)
 

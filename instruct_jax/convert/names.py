@@ -93,9 +93,14 @@ class Part:
             turned[at - first.start : stop - first.start] = rows.reshape(-1, *self.split[1:])[:, *others]
         return out
 
-    def turn_back(self, cell: np.ndarray) -> np.ndarray:
-        """The rows that a cell is, [rows, numbers of a row]."""
-        return cell.transpose(np.argsort(self.order)).reshape(self.rows, -1)
+    def turn_back(self, cell: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """The rows that a cell is, [rows, numbers of a row], of a dtype."""
+        out = np.empty(self.split, dtype)
+        turned = cell.transpose(np.argsort(self.order))
+        strip = max(1, _STRIP * self.split[0] // self.rows)
+        for at in range(0, self.split[0], strip):
+            out[at : at + strip] = turned[at : at + strip]
+        return out.reshape(self.rows, -1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,60 +1,91 @@
-"""The tokenizer and chat template of an HF folder: read for a manifest, and kept beside the weights as they are."""
+"""The tokenizer and chat template of an HF folder: read for a manifest, kept beside the weights, written back."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from instruct_jax.text.chat import BARE
+from instruct_jax.convert.json_file import read_object
+from instruct_jax.convert.tokenizer_json import write_tokenizer
+from instruct_jax.text.chat import BARE, TurnTemplate, stop_ids, template_from_json
+from instruct_jax.text.chat_files import folder_files, folder_source, load_chat_template, turns_as_jinja
+from instruct_jax.text.hugging_face_tokenizer import HuggingFaceTokenizer
 from instruct_jax.text.tokenizer import load_tokenizer
 
-# Any of these makes a folder one with a tokenizer; the others belong to it.
-TOKENIZERS = ("tokenizer.json", "tokenizer.model")
-BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt")
-TEMPLATE = "chat_template.jinja"
+# Any of these makes a folder one with a tokenizer.
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "*.tiktoken")
+_CONFIG = "tokenizer_config.json"
+_BESIDE = (_CONFIG, "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "chat_template.*")
 
 
 def read_words(folder: Path) -> dict[str, Any]:
-    """What the manifest of a checkpoint says of its tokenizer and chat template; None for either that there is none of.
+    """What the manifest of a checkpoint says of its tokenizer and chat template; None for both where there is no tokenizer.
 
     Raises:
       InputError: one of them is damaged.
     """
-    if not any((folder / name).exists() for name in TOKENIZERS):
+    if not any(file for pattern in _TOKENIZERS for file in folder.glob(pattern)):
         return {"tokenizer": None, "chat_template": None}
     tokenizer = load_tokenizer(folder)
-    return {
-        "tokenizer": {"fingerprint": tokenizer.fingerprint, "vocab_size": tokenizer.vocab_size},
-        # A model that was never taught to chat is asked with nothing between prompt and answer.
-        "chat_template": BARE.to_json(),
-    }
+    # A model that was never taught to chat is asked with nothing between prompt and answer.
+    template = BARE if folder_source(folder) is None else load_chat_template(folder, tokenizer)
+    described = {"fingerprint": tokenizer.fingerprint, "vocab_size": tokenizer.vocab_size}
+    return {"tokenizer": described, "chat_template": template.to_json()}
 
 
-def copy_words(folder: Path, run: Path) -> None:
-    """Keep the files of the tokenizer and the chat template beside the weights, byte for byte."""
-    _copy(folder, run / "tokenizer")
+def copy_words(folder: Path, target: Path) -> None:
+    """Copy the files of a tokenizer and its chat template, byte for byte."""
+    for pattern in (*_TOKENIZERS, *_BESIDE):
+        for file in sorted(folder.glob(pattern)):
+            target.mkdir(exist_ok=True)
+            shutil.copyfile(file, target / file.name)
 
 
 def write_words(run: Path, manifest: Mapping[str, Any], origin: Path | None, folder: Path) -> dict[str, Any]:
     """Write the tokenizer and the chat template of a checkpoint into an HF folder.
 
     Args:
-      run: the checkpoint.
+      run: the checkpoint's folder.
       manifest: its manifest.
-      origin: the imported checkpoint that it was trained from, if any: its files are the published ones.
+      origin: the imported checkpoint that it was trained from, if any: where it had the same tokenizer, and the same chat
+        template, its files are written as they came.
       folder: the HF folder.
 
     Returns:
-      bos_token_id and eos_token_id for generation_config.json, as far as they are known.
+      bos_token_id and eos_token_id, the tokens on which generation stops; nothing where the words are the origin's.
+
+    Raises:
+      InputError: the tokenizer cannot be written as transformers reads it.
     """
     if manifest["tokenizer"] is None:
         return {}
-    _copy(run / "tokenizer", folder)
-    return {}
+    known = {} if origin is None else read_object(origin / "manifest.json", "the manifest of the import")
+    same_tokenizer = known.get("tokenizer") == manifest["tokenizer"]
+    if same_tokenizer:
+        copy_words(origin / "tokenizer", folder)
+        if known["chat_template"] == manifest["chat_template"]:
+            return {}
+    tokenizer = load_tokenizer(run / "tokenizer")
+    if not same_tokenizer:
+        if isinstance(tokenizer, HuggingFaceTokenizer):
+            copy_words(run / "tokenizer", folder)
+        else:
+            write_tokenizer(tokenizer, folder)
+    template = template_from_json(manifest["chat_template"])
+    stops = stop_ids(template, tokenizer)
+    if isinstance(template, TurnTemplate):
+        template = turns_as_jinja(template, tokenizer)
+    for name, text in folder_files(template).items():
+        (folder / name).write_text(text, newline="")
+    _forget_template(folder)
+    return {"bos_token_id": tokenizer.bos_id, "eos_token_id": list(stops)}
 
 
-def _copy(source: Path, target: Path) -> None:
-    for name in (*TOKENIZERS, *BESIDE, TEMPLATE):
-        if (source / name).exists():
-            target.mkdir(exist_ok=True)
-            shutil.copyfile(source / name, target / name)
+def _forget_template(folder: Path) -> None:
+    """Let no other file of the folder name another chat template than chat_template.jinja does."""
+    (folder / "chat_template.json").unlink(missing_ok=True)
+    if (folder / _CONFIG).exists():
+        config = read_object(folder / _CONFIG, "the tokenizer's configuration")
+        if config.pop("chat_template", None) is not None:
+            (folder / _CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")

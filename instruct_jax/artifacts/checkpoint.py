@@ -115,6 +115,8 @@ class SavedParameters:
 
     Attributes:
       run, step, manifest: of the state.
+      base: the base's; None: it has none.
+      own: shape and dtype of each parameter that the state itself holds, by path.
       shapes: shape and dtype of each parameter, by path, the base's included.
 
     Raises:
@@ -129,9 +131,9 @@ class SavedParameters:
                 own = trees.flatten(checkpointer.metadata(self._folder).item_metadata.tree)
             except (OSError, ValueError, AttributeError) as error:
                 raise _unreadable(self._folder, error) from None
-        self._own = {path: jax.ShapeDtypeStruct(tuple(found.shape), found.dtype) for path, found in own.items()}
-        self._base = _open_base(run, self.manifest["base"]) if self.manifest.get("base") else None
-        self.shapes = {**(self._base.shapes if self._base else {}), **self._own}
+        self.own = {path: jax.ShapeDtypeStruct(tuple(found.shape), found.dtype) for path, found in own.items()}
+        self.base = _open_base(run, self.manifest["base"]) if self.manifest.get("base") else None
+        self.shapes = {**(self.base.shapes if self.base else {}), **self.own}
 
     def read(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """These parameters, laid out as the given shapes with shardings say, and cast to their dtypes.
@@ -147,8 +149,8 @@ class SavedParameters:
                 )
             if (found := tuple(self.shapes[path].shape)) != tuple(shape.shape):
                 raise InputError(f"parameter {path} has shape {found} in {self._folder}; the model wants {tuple(shape.shape)}")
-        own, others = trees.select(parameters, lambda path: path in self._own)
-        arrays = self._base.read(others) if others else {}
+        own, others = trees.select(parameters, lambda path: path in self.own)
+        arrays = self.base.read(others) if others else {}
         if own:
             wanted = trees.nest(own)
             options = ocp.args.PyTreeRestore(

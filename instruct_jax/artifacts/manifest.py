@@ -71,6 +71,18 @@ def write_json(file: Path, content: Any) -> None:
     temporary.replace(file)
 
 
+def require_unused(folder: str | Path) -> Path:
+    """The folder, made absolute, once it is known to hold nothing.
+
+    Raises:
+      InputError: it holds something, or is a file.
+    """
+    folder = Path(folder).resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} holds something already; choose another WORKDIR, or remove that folder")
+    return folder
+
+
 def fresh_partial(folder: Path) -> Path:
     """An empty folder beside `folder` to build it in; what an earlier, interrupted attempt left there is removed.
 

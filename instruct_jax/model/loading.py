@@ -78,6 +78,7 @@ class DecoderSource:
 
     def saved(self, path: str) -> bool:
         """Whether checkpoints hold this parameter: they hold all."""
+        del path
         return True
 
     def adopt(self, saved: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class LoraSource:
     """
 
     base: Any
-    lora: Lora = Lora()
+    lora: Lora
     base_dtype: Any = "float32"
     quantisation: Quantisation | None = None
 

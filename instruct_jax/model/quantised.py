@@ -1,6 +1,7 @@
 """A frozen kernel in a few bits a number: blocks of codes with a scale each, made dense where it is used."""
 
 import dataclasses
+import itertools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -139,7 +140,7 @@ def quantise(kernel: jax.Array, contracted: int, produced: int, quantisation: Qu
     if quantisation.format == "int8":
         return jnp.round(normed * _LARGEST).astype(jnp.int8).reshape(*stack, -1, *outputs), scales
     # The nearest value's index is the number of midpoints below.
-    midpoints = [(low + high) / 2 for low, high in zip(NF4[:-1], NF4[1:], strict=True)]
+    midpoints = [(low + high) / 2 for low, high in itertools.pairwise(NF4)]
     index = sum((normed > midpoint).astype(jnp.uint8) for midpoint in midpoints)
     low, high = jnp.moveaxis(index.reshape(*stack, -1, 2, *outputs), len(stack) + 1, 0)
     return low | (high << 4), scales

@@ -197,7 +197,8 @@ def _headline(
     frozen = trees.size(shapes.frozen)
     return "\n".join(
         (
-            f"model     {trees.count(shapes.trainable):,} trainable parameters" + (f", {frozen / 1e6:,.1f} MB frozen" if frozen else ""),
+            f"model     {trees.count(shapes.trainable):,} trainable parameters"
+            + (f", {frozen / 1e6:,.1f} MB frozen" if frozen else ""),
             f"data      {source.folder}: {source.manifest['rows']:,} rows of {source.manifest['length']}",
             f"devices   {mesh.size} {mesh.devices.flat[0].platform}: {sizes}",
             f"state     {origin}; steps {first} to {steps}; ready after {seconds:.1f} s",

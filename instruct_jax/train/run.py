@@ -136,7 +136,8 @@ def first_state(
 def _require_same_words(theirs: Mapping[str, Any], mine: Mapping[str, Any], run: Path) -> None:
     """Fail where a dataset was tokenised otherwise than what the first parameters have learned."""
     if theirs["tokenizer"] != mine["tokenizer"]:
+        difference = trees.difference(theirs["tokenizer"], mine["tokenizer"])
         raise InputError(
-            f"INIT_FROM {run} has another tokenizer than the dataset: {trees.difference(theirs['tokenizer'], mine['tokenizer'])}; "
+            f"INIT_FROM {run} has another tokenizer than the dataset: {difference}; "
             f"prepare the dataset with that checkpoint's own: TOKENIZER={run}/tokenizer"
         )

@@ -146,7 +146,7 @@ def test_an_adapter_takes_hold_beside_experts_but_not_of_them():
     spec = dataclasses.replace(SPEC, experts=Experts(4, 2))
     adapted = LoraSource(DecoderSource(spec), dataclasses.replace(LORA, targets=("layers/attention/",)))
     assert any(path.endswith("lora_a") for path in modules.abstract(lambda: adapted.build(jax.random.key(0)))[0].paths)
-    with pytest.raises(InputError, match="'layers/mlp/up' matches no dense product.*layers/mlp/router.*kernels of experts"):
+    with pytest.raises(InputError, match=r"'layers/mlp/up' matches no dense product.*layers/mlp/router.*kernels of experts"):
         LoraSource(DecoderSource(spec), dataclasses.replace(LORA, targets=("layers/mlp/up",))).build(jax.random.key(0))
 
 

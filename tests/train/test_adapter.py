@@ -82,7 +82,7 @@ def whole(tmp_path_factory, dataset, base):
 def test_a_checkpoint_holds_the_adapter_and_what_is_beside_it_and_no_more(whole, base):
     folder, _ = whole
     saved = SavedParameters(folder, 4)
-    own = {path for path in saved._own}
+    own = set(saved.own)
     assert own == {path for path in saved.shapes if "/lora_" in path} | {"embedding"}
     assert len(own) == 2 * 7 + 1
     manifest = read_manifest(folder, "checkpoint")
@@ -136,19 +136,19 @@ def test_microbatches_draw_masks_of_their_own(tmp_path, dataset, base, whole):
     assert cut[1]["loss"] != pytest.approx(whole[1][1]["loss"], rel=1e-5)
 
 
-def test_an_adapter_goes_on_from_an_adapter_over_the_same_base(tmp_path, dataset, base, whole):
+def test_an_adapter_goes_on_from_an_adapter_over_the_same_base(tmp_path, dataset, whole):
     run(tmp_path / "more", dataset, adapted(), steps=1, init_from=whole[0])
     assert read_manifest(tmp_path / "more", "checkpoint")["base"] == read_manifest(whole[0], "checkpoint")["base"]
     before, after = arrays_of(whole[0]), arrays_of(tmp_path / "more")
     for path in before:
         near = np.abs(before[path] - after[path]).max()
         assert near < 0.02, path  # one step of Adam at 1e-2
-    with pytest.raises(InputError, match="has another adapter: rank is 2 there and 3 here; .*merge"):
+    with pytest.raises(InputError, match=r"has another adapter: rank is 2 there and 3 here; .*merge"):
         run(tmp_path / "other", dataset, adapted(Lora(rank=3, alpha=4.0, beside=("embedding",))), steps=1, init_from=whole[0])
 
 
 def test_full_training_from_an_adapter_says_to_merge_it_first(tmp_path, dataset, whole):
-    with pytest.raises(InputError, match="is an adapter over a base, .* merge it into its base first"):
+    with pytest.raises(InputError, match=r"is an adapter over a base, .* merge it into its base first"):
         run(tmp_path / "full", dataset, DecoderSource(SPEC), steps=1, init_from=whole[0])
 
 
@@ -190,7 +190,9 @@ def test_several_adapters_share_one_base(tmp_path, dataset, base, whole):
 
 def test_an_adapter_opens_merged_as_an_ordinary_decoder(whole):
     attached, merged = load_model(whole[0]).model, load_model(whole[0], merge=True).model
-    assert set(modules.split(merged)[1]) == set(modules.abstract(lambda: DecoderSource(spec_of(whole[0])).build(jax.random.key(0)))[1])
+    assert set(modules.split(merged)[1]) == set(
+        modules.abstract(lambda: DecoderSource(spec_of(whole[0])).build(jax.random.key(0)))[1]
+    )
     tokens = np.arange(12, dtype=np.int32).reshape(1, 12)
     scores = [one.logits(one(tokens, np.ones_like(tokens), np.arange(12)[None])) for one in (attached, merged)]
     np.testing.assert_allclose(scores[1], scores[0], rtol=1e-5, atol=1e-5)

@@ -119,7 +119,7 @@ def _chat(model: Session, lines: TextIO, console: Console, limit: int, sampling:
         (answer,) = _answers(model, [asked], limit, sampling, seed + turns)
         current, turns = _with(asked, answer), turns + 1
         console.print("[bold green]model[/]  ", end="")
-        console.print(Text(answer or "(nothing)"), highlight=False, soft_wrap=True)
+        console.print(Text(_printable(answer)), highlight=False, soft_wrap=True)
 
 
 def _print(conversations: Sequence[Conversation], console: Console) -> None:
@@ -130,9 +130,14 @@ def _print(conversations: Sequence[Conversation], console: Console) -> None:
         *asked, answer = conversation.messages
         for message in asked:
             table.add_row(message.role, Text(message.text))
-        table.add_row(Text("answer", style="bold green"), Text(answer.text or "(nothing)", style="bold"))
+        table.add_row(Text("answer", style="bold green"), Text(_printable(answer.text), style="bold"))
         console.print(table)
         console.print()
+
+
+def _printable(answer: str) -> str:
+    """An answer as a terminal may have it: a model can write codes that would move its cursor."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in answer) or "(nothing)"
 
 
 def _write(file: Path, conversations: Sequence[Conversation]) -> None:

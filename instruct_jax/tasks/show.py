@@ -15,7 +15,7 @@ from instruct_jax.text.chat import INSTRUCT, Rendered, render_rows
 from instruct_jax.text.conversation import ChatTemplate
 from instruct_jax.text.conversation_lines import ConversationLines
 from instruct_jax.text.overflow import POLICIES, fit
-from instruct_jax.text.picture import Picture, Segment, glyphs
+from instruct_jax.text.picture import Picture, Segment, glyphs, summary
 from instruct_jax.text.pieces import Tokenizer
 from instruct_jax.text.tokenizer import load_tokenizer
 
@@ -35,6 +35,7 @@ def show(
     task: str | None = None,
     positions: bool = False,
     html: str | None = None,
+    svg: str | None = None,
 ) -> None:
     """Print some examples of a mixture, some rows of a prepared dataset, or some conversations of a file.
 
@@ -55,7 +56,7 @@ def show(
       seed: which.
       task: a regular expression; only tasks whose names it matches somewhere.
       positions: whether to print positions.
-      html: the page to write, instead of printing.
+      html, svg: the page, or the image of the terminal, to write instead of printing.
 
     Raises:
       InputError: not exactly one source, a setting that its source does not take, or nothing to show.
@@ -88,11 +89,13 @@ def show(
             found = mixture_pictures(mixture, modules, split, loaded, chat_template, length, overflow, count, seed, wanted)
     pictures = list(found)
     console = Console()
-    if html is None:
+    if html is None and svg is None:
         picture_terminal.draw(pictures, console, positions)
-        return
-    picture_page.write_page(Path(html), str(mixture or dataset or jsonl), pictures, positions)
-    console.print(f"show: {html} shows {len(pictures)}", markup=False, highlight=False, soft_wrap=True)
+    title = str(mixture or dataset or jsonl)
+    for file, write in ((html, picture_page.page), (svg, picture_terminal.svg)):
+        if file is not None:
+            _write(Path(file), write(pictures, title, positions))
+            console.print(f"show: {file}: {summary(pictures)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def dataset_pictures(dataset: Dataset, count: int, seed: int, wanted: re.Pattern) -> Iterator[Picture]:
@@ -120,7 +123,7 @@ def dataset_pictures(dataset: Dataset, count: int, seed: int, wanted: re.Pattern
         shown = [_segment(dataset, row, place, tokenizer) for place in np.flatnonzero(keep).tolist()]
         hidden = int(np.sum(~keep))
         notes = [f"{row.lengths.size} segments in {row.tokens.size:,} of {dataset.length:,} tokens"]
-        notes += [f"{hidden} of other tasks not shown"] if hidden else []
+        notes += [f"without {hidden} of other tasks"] if hidden else []
         yield Picture(f"row {index:,} of {len(dataset):,}", (" · ".join(notes),), tuple(shown))
 
 
@@ -174,6 +177,13 @@ def _fitted(rendered: Rendered, length: int | None, overflow: str, document: boo
 def _without_first(weights: np.ndarray) -> np.ndarray:
     """Weights as training has them: nothing stands before a segment's first token to predict it from."""
     return np.where(np.arange(weights.size) == 0, 0, weights).astype(np.float32)
+
+
+def _write(file: Path, content: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(file.name + ".partial")
+    temporary.write_text(content, encoding="utf-8")
+    temporary.replace(file)
 
 
 def _pattern(task: str | None) -> re.Pattern:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -10,23 +9,14 @@ import jinja2
 from instruct_jax.text.picture import Glyph, Picture, counts, summary
 
 
-def write_page(file: Path, title: str, pictures: Sequence[Picture], positions: bool = False) -> None:
-    """Write the page of some pictures; whatever their texts hold, they are text and nothing else.
+def page(pictures: Sequence[Picture], title: str, positions: bool = False) -> str:
+    """The page of some pictures; whatever their texts hold, they are text and nothing else.
 
     Args:
-      file: where; its folder is made.
-      title: of the page.
       pictures: what to draw.
+      title: of the page.
       positions: whether each token shows its position in its segment; hovering over it always does.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(file.name + ".partial")
-    temporary.write_text(page(title, pictures, positions), encoding="utf-8")
-    temporary.replace(file)
-
-
-def page(title: str, pictures: Sequence[Picture], positions: bool = False) -> str:
-    """The page as text; see `write_page`."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(resources.files("instruct_jax.text").joinpath("picture.html").read_text("utf-8"))
     environment.globals["groups"] = _groups

@@ -1,10 +1,12 @@
 """Pictures in a terminal or a log: trained tokens on a coloured ground, or, without colours, with marks beneath."""
 
 import dataclasses
+import io
+import re
 from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import CONSOLE_SVG_FORMAT, Console
 from rich.text import Text
 
 from instruct_jax.text.picture import Glyph, Picture, Segment, counts, summary
@@ -14,7 +16,7 @@ from instruct_jax.text.picture import Glyph, Picture, Segment, counts, summary
 _TRAINED = ("#ffffff on #0a7a50", "#ffffff on #096343")
 _TRAINED_MARK = ("#8fd8b8 on #0a7a50", "#8fd8b8 on #096343")
 _TRAINED_CONTROL = "bold #06321f on #5fe0a6"
-_OTHER = ("#7f8ba0", "#97836c")
+_OTHER = ("#7d8ca8", "#948a7c")
 _OTHER_MARK = ("#4f86c6", "#4f86c6")
 _OTHER_CONTROL = "#ffffff on #67548f"
 _UNDERLINES = ("~", "=")
@@ -50,7 +52,7 @@ def draw(pictures: Sequence[Picture], console: Console, positions: bool = False)
       console: where.
       positions: whether each line begins with the position of its first token in its segment.
     """
-    width = console.width if console.is_terminal else _LOG_WIDTH
+    width = console.width - 1 if console.is_terminal else _LOG_WIDTH
     coloured = console.color_system is not None and not console.no_color
     _say(console, _legend(coloured))
     for number, picture in enumerate(pictures, 1):
@@ -69,6 +71,15 @@ def draw(pictures: Sequence[Picture], console: Console, positions: bool = False)
                 _say(console, line)
     console.print()
     _say(console, Text(summary(pictures), style="bold"))
+
+
+def svg(pictures: Sequence[Picture], title: str, positions: bool = False, columns: int = 100) -> str:
+    """What `draw` prints in a terminal of so many columns, as an image; it takes the reader's own fonts."""
+    console = Console(record=True, width=columns, force_terminal=True, color_system="truecolor", file=io.StringIO())
+    draw(pictures, console, positions)
+    image = re.sub(r"@font-face \{\{.*?\}\}|<!--.*?-->", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    image = image.replace("Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono")
+    return console.export_svg(title=title, code_format=image, unique_id="show")
 
 
 def _say(console: Console, line: Text) -> None:
@@ -101,7 +112,7 @@ def _legend(coloured: bool) -> Text:
 def _lines(segment: Segment, width: int, coloured: bool, positions: bool) -> Iterator[Text]:
     gutter = _GUTTER if positions else 0
     for line in _wrapped(_cells(segment.glyphs, coloured), width - gutter):
-        start = Text(f"{segment.glyphs[line[0].token].position:>5} │ ", style="dim") if positions else Text("")
+        start = Text.assemble((f"{segment.glyphs[line[0].token].position:>5} │ ", "dim")) if positions else Text("")
         for cell in line:
             start.append(cell.text.removesuffix("\n"), cell.style)
         yield start
@@ -148,19 +159,24 @@ def _cell(text: str, style: str, token: int) -> _Cell:
 
 
 def _wrapped(cells: Iterator[_Cell], width: int) -> Iterator[list[_Cell]]:
-    """Lines of at most `width` columns, broken between words where there are any."""
+    """Lines of at most `width` columns, broken between words where there are any; one space may hang over the edge."""
     line: list[_Cell] = []
     word: list[_Cell] = []
     for cell in cells:
+        if word and _width(word) + cell.width > width:  # longer than any line: it is broken where the line is full
+            line, word = [*line, *word], []
         word.append(cell)
-        size = sum(one.width for one in word)
-        if line and sum(one.width for one in line) + size > width and not cell.text.isspace():
+        if line and _width(line) + _width(word) > width + cell.text.isspace():
             yield line
             line = []
-        if cell.breaks or size >= width:
+        if cell.breaks:
             line, word = [*line, *word], []
         if cell.breaks == "line":
             yield line
             line = []
     if line or word:
         yield [*line, *word]
+
+
+def _width(cells: Sequence[_Cell]) -> int:
+    return sum(cell.width for cell in cells)

@@ -20,7 +20,7 @@ REAL = 10_000
 
 
 def _real_texts() -> list[str]:
-    """Prompts and answers of T0, evenly over its tasks."""
+    """Beginnings of prompts and answers of T0, evenly over its tasks."""
     if "INSTRUCT_JAX_DATA" not in os.environ:
         pytest.skip("INSTRUCT_JAX_DATA names no folder of real data")
     files = sorted(Path(os.environ["INSTRUCT_JAX_DATA"]).glob("t0/*/*/*.jsonl"))
@@ -28,7 +28,7 @@ def _real_texts() -> list[str]:
     texts = []
     for file in files:
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n")[:per_file] if line]
-        texts += [row["prompt"] if number % 4 else row["completion"] for number, row in enumerate(rows)]
+        texts += [(row["prompt"] if number % 4 else row["completion"])[:300] for number, row in enumerate(rows)]
     return texts[:REAL]
 
 

@@ -73,6 +73,15 @@ def folder_source(folder: Path) -> str | None:
     return kept
 
 
+def folder_files(template: JinjaTemplate) -> dict[str, str]:
+    """The files that give a Hugging Face folder this template, by name.
+
+    >>> folder_files(JinjaTemplate("{{ messages }}"))
+    {'chat_template.jinja': '{{ messages }}'}
+    """
+    return {FILE: template.source}
+
+
 def turns_as_jinja(template: TurnTemplate, tokenizer: Tokenizer) -> JinjaTemplate:
     """A table of turns as the Jinja template that writes the same: what an exported folder is served with.
 

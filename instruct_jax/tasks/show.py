@@ -12,6 +12,7 @@ from instruct_jax.artifacts.records import Row
 from instruct_jax.errors import InputError
 from instruct_jax.text import picture_page, picture_terminal
 from instruct_jax.text.chat import INSTRUCT, Rendered, render_rows
+from instruct_jax.text.chat_files import load_chat_template
 from instruct_jax.text.conversation import ChatTemplate
 from instruct_jax.text.conversation_lines import ConversationLines
 from instruct_jax.text.overflow import POLICIES, fit
@@ -25,7 +26,7 @@ def show(
     dataset: str | None = None,
     jsonl: str | None = None,
     tokenizer: str | None = None,
-    chat_template: ChatTemplate = INSTRUCT,
+    chat_template: ChatTemplate | str = INSTRUCT,
     length: int | None = None,
     modules: Sequence[str] = (),
     split: str = "train",
@@ -47,7 +48,7 @@ def show(
       dataset: folder of a prepared dataset; or else
       jsonl: a file of conversations; see `instruct_jax.text.conversation_lines`.
       tokenizer: what `load_tokenizer` reads; a dataset has its own.
-      chat_template: how turns are written; a dataset's already are.
+      chat_template: how turns are written, or a path that `load_chat_template` reads; a dataset's already are.
       length: tokens that a row has; None for no bound. A dataset's is its own.
       modules: imported first; they register tasks.
       split: of the mixture.
@@ -78,15 +79,16 @@ def show(
         if tokenizer is None:
             raise InputError(f"TOKENIZER is not set; {given[0]} needs one: a file, a folder that holds one, or bytes")
         loaded = load_tokenizer(tokenizer)
+        template = load_chat_template(chat_template, loaded) if isinstance(chat_template, str) else chat_template
         if jsonl is not None:
             if task is not None:
                 raise InputError("TASK chooses among the tasks of a mixture or dataset; a JSONL has none: leave it unset")
-            found = conversation_pictures(ConversationLines(jsonl), loaded, chat_template, length, overflow, count, seed)
+            found = conversation_pictures(ConversationLines(jsonl), loaded, template, length, overflow, count, seed)
         else:
             # TensorFlow takes seconds to import, and only a mixture needs it.
             from instruct_jax.tasks.show_mixture import mixture_pictures
 
-            found = mixture_pictures(mixture, modules, split, loaded, chat_template, length, overflow, count, seed, wanted)
+            found = mixture_pictures(mixture, modules, split, loaded, template, length, overflow, count, seed, wanted)
     pictures = list(found)
     console = Console()
     if html is None and svg is None:

@@ -50,7 +50,8 @@ _INERT = {
 _FIXED: Mapping[str, tuple[Any, ...]] = {
     **dict.fromkeys(("fan_in_fan_out", "lora_bias", "use_qalora"), (False,)),
     **dict.fromkeys(("eva_config", "corda_config", "lora_ga_config", "arrow_config", "kasa_config", "velora_config"), (None,)),
-    **dict.fromkeys(("megatron_config", "layer_replication", "trainable_token_indices", "target_parameters"), (None,)),
+    **dict.fromkeys(("megatron_config", "layer_replication"), (None,)),
+    **dict.fromkeys(("trainable_token_indices", "target_parameters"), (None, [])),
     **dict.fromkeys(("alora_invocation_tokens", "use_bdlora", "monteclora_config"), (None,)),
     "bias": ("none",),
     "loftq_config": ({}, None),
@@ -80,11 +81,17 @@ def export_peft(checkpoint: str | Path, workdir: str | Path, base_model: str | N
     _, shapes = modules.abstract(lambda: source.build(jax.random.key(0)))
     planned = list(adapter_tensors(source.base.spec, family, shapes, saved.own))
     arrays = {path: np.asarray(array) for path, array in saved.read(_placed(shapes, saved.own)).items()}
-    turned = {tensor.name: tensor.parts[0].turn_back(arrays[tensor.parts[0].path][tensor.parts[0].cell]) for tensor in planned}
-    names = {kind: sorted({module_name(one) for one in planned if (".lora_" in one.name) == kind}) for kind in (True, False)}
-    partial = fresh_partial(workdir)
-    write_file(partial / TENSORS, {one.name: turned[one.name].reshape(one.shape).astype(np.float32) for one in planned})
+    turned = {}
+    for tensor in planned:
+        (part,) = tensor.parts
+        turned[tensor.name] = part.turn_back(arrays[part.path][part.cell], np.dtype(np.float32)).reshape(tensor.shape)
+    adapted = sorted({module_name(one) for one in planned if ".lora_" in one.name})
+    beside = sorted({module_name(one) for one in planned if ".lora_" not in one.name})
     lora, tied = source.lora, source.base.spec.tied
+    if tied and "embed_tokens" in beside:
+        beside.remove("lm_head")  # ensure_weight_tying brings it
+    partial = fresh_partial(workdir)
+    write_file(partial / TENSORS, turned)
     content = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -94,10 +101,10 @@ def export_peft(checkpoint: str | Path, workdir: str | Path, base_model: str | N
         "lora_dropout": lora.dropout,
         "use_rslora": lora.rank_stabilised,
         "use_dora": lora.weight_decomposed,
-        "target_modules": names[True],
-        "modules_to_save": names[False] or None,
+        "target_modules": adapted,
+        "modules_to_save": beside or None,
         # Otherwise peft would go on with the old table as the output layer.
-        "ensure_weight_tying": tied and "embedding" in saved.own,
+        "ensure_weight_tying": tied and "embed_tokens" in beside,
         "bias": "none",
         "fan_in_fan_out": False,
         "inference_mode": True,
@@ -198,7 +205,7 @@ def _read(folder: Path, entries: Mapping[str, Entry], source: LoraSource, family
     """The adapter's parameters by path, fp32; every tensor of the file has its place."""
     _, shapes = modules.abstract(lambda: source.build(jax.random.key(0)))
     stacks = {path: np.zeros(shape.shape, np.float32) for path, shape in shapes.items() if source.saved(path)}
-    left = set(entries)
+    left, filled = set(entries), set()
     for tensor in adapter_tensors(source.base.spec, family, shapes, stacks):
         if tensor.name not in entries:
             raise InputError(f"{folder / TENSORS} lacks {tensor.name}; an adapter takes hold in every layer here")
@@ -209,7 +216,11 @@ def _read(folder: Path, entries: Mapping[str, Entry], source: LoraSource, family
                 f"{list(tensor.shape)}: the configuration and the base do not fit the file"
             )
         (part,) = tensor.parts
-        stacks[part.path][part.cell] = entry.read().astype(np.float32).reshape(part.split).transpose(part.order)
+        cell = entry.read().astype(np.float32).reshape(part.split).transpose(part.order)
+        if (part.path, part.cell) in filled and not np.array_equal(stacks[part.path][part.cell], cell):
+            raise InputError(f"{folder / TENSORS}: {tensor.name} is not the embedding, to which this base ties its output layer")
+        stacks[part.path][part.cell] = cell
+        filled.add((part.path, part.cell))
         left.discard(tensor.name)
     if left:
         raise InputError(

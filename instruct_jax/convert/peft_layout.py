@@ -5,15 +5,16 @@
 | <module>/lora_a [inputs, R] | <module>.lora_A.weight [R, in] |
 | <module>/lora_b [R, outputs] | <module>.lora_B.weight [out, R] |
 | <module>/lora_magnitude [outputs] | <module>.lora_magnitude_vector [out] |
-| trained beside | the tensor's name in the model's own folder |
+| trained beside | the tensor's name in the model's own folder; a tied embedding a second time as lm_head |
 """
 
+import dataclasses
 import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from instruct_jax.convert.families import Family
-from instruct_jax.convert.names import Part, Tensor, tensors
+from instruct_jax.convert.names import HEAD, Part, Tensor, tensors
 from instruct_jax.errors import InputError
 from instruct_jax.model.spec import DecoderSpec
 
@@ -38,6 +39,8 @@ def adapter_tensors(spec: DecoderSpec, family: Family, shapes: Mapping[str, Any]
             if part.path in saved:
                 yield _beside(tensor, part)
                 placed.add(part.path)
+                if part.path == "embedding" and spec.tied:  # PEFT's file has the table once more, as the output layer
+                    yield dataclasses.replace(_beside(tensor, part), name=PREFIX + HEAD)
             elif f"{module}/lora_a" in saved and part.path.endswith("/kernel"):
                 if len(tensor.parts) > 1:
                     raise InputError(

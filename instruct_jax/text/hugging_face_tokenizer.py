@@ -52,7 +52,8 @@ class HuggingFaceTokenizer(Tokenizer):
         self._added = {
             token.content: (i, token) for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special
         }
-        self._control_ids = {i for i, _ in self._added.values()}
+        # Text may well be unknown to a vocabulary: the token that says so controls nothing.
+        self._control_ids = {i for i, _ in self._added.values()} - {_unknown_id(fields["model"])}
         self.special_tokens = tuple(self._added)
         self.vocab_size = max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1  # ids may have gaps
         self.bos_id, self.bos_token = self._named(config.bos), config.bos
@@ -149,6 +150,10 @@ def _with_controls(fields: dict[str, Any], config: TokenizerConfig) -> dict[str,
         entry = {"id": vocabulary.get(content, given.token_id), "content": content, **entry, **added.get(content, {})}
         added[content] = {**entry, "special": entry.get("special", False) or content in config.controls()}
     return {**fields, "added_tokens": sorted(added.values(), key=lambda entry: entry["id"])}
+
+
+def _unknown_id(model: Mapping[str, Any]) -> int | None:
+    return model["unk_id"] if "unk_id" in model else model.get("vocab", {}).get(model.get("unk_token"))
 
 
 def _marked(library: Any, fields: Mapping[str, Any]) -> Any:

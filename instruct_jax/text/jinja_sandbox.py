@@ -6,14 +6,10 @@ a meter: operators, loops, calls, filters, literals, and what is printed.
 """
 
 import contextlib
-import contextvars
 import dataclasses
-import functools
-import json
 import re
-import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jinja2
@@ -26,11 +22,11 @@ import jinja2.utils
 from jinja2.visitor import NodeTransformer
 
 from instruct_jax.errors import InputError
+from instruct_jax.text.jinja_filters import BUILT, CONCATENATED, EACH, FILTERS, FUNCTIONS, concat, joined, replaced
+from instruct_jax.text.jinja_meter import METER, LimitError, Meter, metered
 
-SECONDS = 1.0  # of this thread's own computing, for one render; public templates take less than a thousandth of it
-CHARACTERS = 1 << 18  # that any text or structure of a template may have, beyond eight times what it was given
 SOURCE_CHARACTERS = 100_000  # of a template; the longest public ones have 30,000
-_RANGE = 10_000
+_NODES = 20_000  # of a parsed template; the longest public ones have some 1,500
 _BITS = 256  # of a whole number
 
 _METHODS = {
@@ -47,17 +43,6 @@ _METHODS = {
     ),
     jinja2.runtime.Macro: "name arguments caller catch_kwargs catch_varargs",
 }
-_FILTERS = (
-    "abs capitalize count d default dictsort e escape first float int items last length list lower map max min reject "
-    "rejectattr reverse safe select selectattr sort string title trim unique upper"
-)
-# What Jinja passes to some filters beside their arguments.
-_SURROUNDINGS = (jinja2.Environment, jinja2.runtime.Context, nodes.EvalContext)
-_SEQUENCES = (list, tuple, type({}.keys()), type({}.values()), type({}.items()))
-
-
-class LimitError(jinja2.TemplateRuntimeError):
-    """A template took more time, text or nesting than any honest one needs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +71,7 @@ class Program:
             raise InputError(f"chat template {name!r} has {len(source):,} characters; expected at most {SOURCE_CHARACTERS:,}")
         environment = _Environment()
         environment.globals |= functions
-        with self._errors(), _metered(_Meter(len(source))):
+        with self._errors(), metered(Meter(len(source))):
             self._template = environment.from_string(source)
         self.marks_generated = re.search(r"\{%[-+]?\s*generation\b", source) is not None
 
@@ -100,8 +85,8 @@ class Program:
         Raises:
           InputError: the template refuses, fails, or takes more than it may; with the line and its own words.
         """
-        meter = _Meter(0)
-        with self._errors(), _metered(meter):
+        meter = Meter(0)
+        with self._errors(), metered(meter):
             meter.limit += 8 * meter.size_of(variables, unlimited=True)
             meter.marks = marks
             parts, size = [], 0
@@ -147,81 +132,6 @@ def _unmarked(text: str, marks: tuple[str, str]) -> Text:
     return Text("".join(parts), tuple(ranges))
 
 
-class _Meter:
-    """What one run has used, and may use."""
-
-    def __init__(self, given: int):
-        self.deadline = time.thread_time() + SECONDS
-        self.limit = CHARACTERS + 8 * given
-        self.marks = ("", "")
-
-    def tick(self, size: int = 0) -> None:
-        if size > self.limit:
-            raise LimitError(f"it makes something of {size:,} characters; at most {self.limit:,} are allowed")
-        if time.thread_time() > self.deadline:
-            raise LimitError(f"it computes for more than {SECONDS:g} s")
-
-    def size_of(self, value: Any, unlimited: bool = False) -> int:
-        """Characters and entries of a value, entries of entries included; stops at more than is allowed."""
-        total, stack = 0, [value]
-        while stack:
-            one = stack.pop()
-            total += 1
-            if isinstance(one, str):
-                total += len(one)
-            elif isinstance(one, Mapping):
-                stack += one.keys()
-                stack += one.values()
-            elif isinstance(one, _SEQUENCES):
-                stack += one
-            elif isinstance(one, jinja2.utils.Namespace):
-                raise LimitError("a namespace cannot be printed, nested or passed to a filter")
-            if total > self.limit and not unlimited:
-                self.tick(total)
-        return total
-
-    def checked(self, value: Any) -> Any:
-        """The value, if it is not too large."""
-        if isinstance(value, str):
-            self.tick(len(value))
-        else:
-            self.tick(self.size_of(value))
-        return value
-
-
-_METER: contextvars.ContextVar[_Meter] = contextvars.ContextVar("meter")
-
-
-@contextlib.contextmanager
-def _metered(meter: _Meter) -> Iterator[None]:
-    token = _METER.set(meter)
-    try:
-        yield
-    finally:
-        _METER.reset(token)
-
-
-class _Namespace(jinja2.utils.Namespace):
-    """A template's mutable variables: no hidden names, and no namespace within another."""
-
-    def __init__(*args: Any, **kwargs: Any):
-        self, args = args[0], args[1:]  # so that a template may name a variable "self"
-        values = dict(*args, **kwargs)
-        for name, value in values.items():
-            _check_variable(name, value)
-        jinja2.utils.Namespace.__init__(self, values)
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        _check_variable(name, value)
-        jinja2.utils.Namespace.__setitem__(self, name, value)
-
-
-def _check_variable(name: Any, value: Any) -> None:
-    if str(name).startswith("_"):
-        raise jinja2.exceptions.SecurityError(f"a namespace cannot hold {name!r}: names do not begin with an underscore")
-    _METER.get().checked(value)
-
-
 class _Generation(jinja2.ext.Extension):
     """{% generation %} ... {% endgeneration %}: what the model itself writes."""
 
@@ -233,7 +143,7 @@ class _Generation(jinja2.ext.Extension):
         return nodes.CallBlock(self.call_method("marked"), [], [], body).set_lineno(line)
 
     def marked(self, caller: Callable[[], str]) -> str:
-        begin, end = _METER.get().marks
+        begin, end = METER.get().marks
         return f"{begin}{caller()}{end}"
 
 
@@ -247,24 +157,16 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=[_Generation, jinja2.ext.loopcontrols],
-            finalize=lambda value: _METER.get().checked(value),
+            finalize=lambda value: METER.get().checked(value),
             optimized=False,
         )
-        self.filters = {name: _guarded(jinja2.filters.FILTERS[name]) for name in _FILTERS.split()}
-        self.filters |= {
-            "tojson": _guarded(_tojson),
-            "join": _join,
-            "replace": _replace_filter,
-            "indent": _indent,
-            "round": _round,
-            _CONCATENATED: _concatenated,
-            _BUILT: lambda value: _METER.get().checked(value),
-            _EACH: _each,
-        }
-        self.globals = {"range": _range, "dict": _dict, "namespace": _Namespace, "raise_exception": _raise_exception}
+        self.filters, self.globals = dict(FILTERS), dict(FUNCTIONS)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         return _Bounds().visit(super()._parse(source, name, filename))
+
+    def wrap_str_format(self, value: Any) -> None:
+        """No text.format: a width within it makes a text of any length."""
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         del value
@@ -275,18 +177,18 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         return any(attr in names.split() for kind, names in _METHODS.items() if isinstance(obj, kind))
 
     def call(self, context: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
-        meter = _METER.get()
+        meter = METER.get()
         meter.tick()
         owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
         if isinstance(owner, str) and name == "replace":
-            return _replaced(owner, *args, **kwargs)
+            return replaced(owner, *args, **kwargs)
         if isinstance(owner, str) and name == "join":
-            return _joined(owner, *args, **kwargs)
+            return joined(owner, *args, **kwargs)
         result = super().call(context, function, *args, **kwargs)
         return result if isinstance(result, jinja2.utils.Namespace) else meter.checked(result)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        meter = _METER.get()
+        meter = METER.get()
         meter.tick()
         sized = [len(side) for side in (left, right) if isinstance(side, str | list | tuple)]
         whole = [side for side in (left, right) if isinstance(side, int)]
@@ -302,133 +204,42 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
             raise LimitError("formatting with % is not available; join texts with ~")
         return meter.checked(super().call_binop(context, operator, left, right))
 
-    @staticmethod
-    def concat(parts: Iterable[str]) -> str:
-        parts = list(parts)
-        _METER.get().tick(sum(map(len, parts)))
-        return "".join(parts)
-
-
-# Filters under names that no template can spell.
-_CONCATENATED, _BUILT, _EACH = "~", "[]", "for"
+    concat = staticmethod(concat)
 
 
 class _Bounds(NodeTransformer):
     """Sends through the meter what Jinja would compile to plain Python: loops, literals, and joining with ~."""
 
+    def __init__(self):
+        self._nodes = 0
+
+    def visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> Any:
+        self._nodes += 1
+        if self._nodes > _NODES:
+            raise LimitError(f"it has more than {_NODES:,} parts")
+        return super().visit(node, *args, **kwargs)
+
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         self.generic_visit(node)
-        return _filter(nodes.List(node.nodes, lineno=node.lineno), _CONCATENATED)
+        return _filter(nodes.List(node.nodes, lineno=node.lineno), CONCATENATED)
 
     def visit_List(self, node: nodes.List) -> nodes.Node:
         self.generic_visit(node)
-        return _filter(node, _BUILT)
+        return _filter(node, BUILT)
 
     def visit_Dict(self, node: nodes.Dict) -> nodes.Node:
         self.generic_visit(node)
-        return _filter(node, _BUILT)
+        return _filter(node, BUILT)
 
     def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
         self.generic_visit(node)
-        return _filter(node, _BUILT) if node.ctx == "load" else node
+        return _filter(node, BUILT) if node.ctx == "load" else node
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
         self.generic_visit(node)
-        node.iter = _filter(node.iter, _EACH)
+        node.iter = _filter(node.iter, EACH)
         return node
 
 
 def _filter(node: nodes.Expr, name: str) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
-
-
-def _each(values: Iterable[Any]) -> Iterator[Any]:
-    meter = _METER.get()
-    for value in values:
-        meter.tick()
-        yield value
-
-
-def _concatenated(values: Sequence[Any]) -> str:
-    meter = _METER.get()
-    return _Environment.concat([str(meter.checked(value)) for value in values])
-
-
-def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)  # which also keeps Jinja's marks on what it is passed
-    def guarded(*args: Any, **kwargs: Any) -> Any:
-        meter = _METER.get()
-        for value in (*args, *kwargs.values()):
-            if not isinstance(value, _SURROUNDINGS):
-                meter.checked(value)
-        return meter.checked(function(*args, **kwargs))
-
-    return guarded
-
-
-def _tojson(
-    value: Any,
-    ensure_ascii: bool = False,
-    indent: int | str | None = None,
-    separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,
-) -> str:
-    wide = [indent if isinstance(indent, int) else len(indent or "")]
-    if max(wide + [len(part) for part in separators or ()]) > 16:
-        raise LimitError("tojson takes an indent and separators of at most 16 characters")
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-
-
-@jinja2.pass_environment
-def _join(environment: Any, value: Iterable[Any], d: str = "", attribute: str | None = None) -> str:
-    if attribute is not None:
-        value = map(jinja2.filters.make_attrgetter(environment, attribute), value)
-    meter = _METER.get()
-    return _joined(d, (str(meter.checked(one)) for one in value))
-
-
-def _joined(separator: str, values: Iterable[str]) -> str:
-    meter, parts, size = _METER.get(), [], 0
-    for value in values:
-        size += len(value) + len(separator)
-        meter.tick(size)
-        parts.append(value)
-    return str(separator).join(parts)
-
-
-def _replace_filter(s: Any, old: str, new: str, count: int | None = None) -> str:
-    return _replaced(str(_METER.get().checked(s)), str(old), str(new), -1 if count is None else count)
-
-
-def _replaced(text: str, old: str, new: str, count: int = -1) -> str:
-    found = text.count(old) if count < 0 else min(count, text.count(old))
-    _METER.get().tick(len(text) + found * len(new))
-    return text.replace(old, new, count)
-
-
-def _indent(s: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
-    text = str(_METER.get().checked(s))
-    _METER.get().tick(len(text) + (text.count("\n") + 1) * (width if isinstance(width, int) else len(width)))
-    return jinja2.filters.do_indent(text, width, first, blank)
-
-
-def _round(value: float, precision: int = 0, method: str = "common") -> float:
-    if abs(precision) > 30:
-        raise LimitError("round takes a precision of at most 30 digits")
-    return jinja2.filters.do_round(value, precision, method)
-
-
-def _range(*args: int) -> range:
-    _METER.get().tick()
-    found = range(*args)
-    if len(found) > _RANGE:
-        raise LimitError(f"range() of {len(found):,} numbers; at most {_RANGE:,} are allowed")
-    return found
-
-
-def _dict(*args: Any, **kwargs: Any) -> dict[Any, Any]:
-    return dict(*args, **kwargs)
-
-
-def _raise_exception(message: str) -> None:
-    raise jinja2.TemplateError(str(message))

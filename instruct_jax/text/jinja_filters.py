@@ -1,0 +1,167 @@
+"""What a foreign template may call: Jinja's filters and functions, those that can make something large put on the meter."""
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import jinja2
+import jinja2.filters
+import jinja2.nodes
+import jinja2.runtime
+import jinja2.utils
+
+from instruct_jax.text.jinja_meter import METER, LimitError
+
+_RANGE = 10_000
+_FILTERS = (
+    "abs capitalize count d default dictsort e escape first float int items last length list lower map max min reject "
+    "rejectattr reverse safe select selectattr sort string title trim unique upper"
+)
+# What Jinja passes to some filters beside their arguments.
+_SURROUNDINGS = (jinja2.Environment, jinja2.runtime.Context, jinja2.nodes.EvalContext)
+# Filters under names that no template can spell: what the compiler of templates sends through the meter.
+CONCATENATED, BUILT, EACH = "~", "[]", "for"
+
+
+class Namespace(jinja2.utils.Namespace):
+    """A template's mutable variables: no hidden names, and no namespace within another."""
+
+    def __init__(*args: Any, **kwargs: Any):
+        self, args = args[0], args[1:]  # so that a template may name a variable "self"
+        values = dict(*args, **kwargs)
+        for name, value in values.items():
+            _check_variable(name, value)
+        jinja2.utils.Namespace.__init__(self, values)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _check_variable(name, value)
+        jinja2.utils.Namespace.__setitem__(self, name, value)
+
+
+def _check_variable(name: Any, value: Any) -> None:
+    if str(name).startswith("_"):
+        raise jinja2.exceptions.SecurityError(f"a namespace cannot hold {name!r}: names do not begin with an underscore")
+    METER.get().checked(value)
+
+
+def concat(parts: Iterable[str]) -> str:
+    """Texts as one, if it is not too long."""
+    parts = list(parts)
+    METER.get().tick(sum(map(len, parts)))
+    return "".join(parts)
+
+
+def _each(values: Iterable[Any]) -> Iterator[Any]:
+    meter = METER.get()
+    for value in values:
+        meter.tick()
+        yield value
+
+
+def _concatenated(values: Sequence[Any]) -> str:
+    meter = METER.get()
+    return concat([str(meter.checked(value)) for value in values])
+
+
+def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)  # which also keeps Jinja's marks on what it is passed
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        meter = METER.get()
+        for value in (*args, *kwargs.values()):
+            if not isinstance(value, _SURROUNDINGS):
+                meter.checked(value)
+        return meter.checked(function(*args, **kwargs))
+
+    return guarded
+
+
+def _tojson(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | str | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    wide = [indent if isinstance(indent, int) else len(indent or "")]
+    if max(wide + [len(part) for part in separators or ()]) > 16:
+        raise LimitError("tojson takes an indent and separators of at most 16 characters")
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+@jinja2.pass_environment
+def _join(environment: Any, value: Iterable[Any], d: str = "", attribute: str | None = None) -> str:
+    if attribute is not None:
+        value = map(jinja2.filters.make_attrgetter(environment, attribute), value)
+    meter = METER.get()
+    return joined(d, (str(meter.checked(one)) for one in value))
+
+
+def joined(separator: str, values: Iterable[str]) -> str:
+    meter, parts, size = METER.get(), [], 0
+    for value in values:
+        size += len(value) + len(separator)
+        meter.tick(size)
+        parts.append(value)
+    return str(separator).join(parts)
+
+
+def _replace_filter(s: Any, old: str, new: str, count: int | None = None) -> str:
+    return replaced(str(METER.get().checked(s)), str(old), str(new), -1 if count is None else count)
+
+
+def replaced(text: str, old: str, new: str, count: int = -1) -> str:
+    found = text.count(old) if count < 0 else min(count, text.count(old))
+    METER.get().tick(len(text) + found * len(new))
+    return text.replace(old, new, count)
+
+
+def _indent(s: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
+    text = str(METER.get().checked(s))
+    METER.get().tick(len(text) + (text.count("\n") + 1) * (width if isinstance(width, int) else len(width)))
+    return jinja2.filters.do_indent(text, width, first, blank)
+
+
+def _round(value: float, precision: int = 0, method: str = "common") -> float:
+    if abs(precision) > 30:
+        raise LimitError("round takes a precision of at most 30 digits")
+    return jinja2.filters.do_round(value, precision, method)
+
+
+def _range(*args: int) -> range:
+    METER.get().tick()
+    found = range(*args)
+    if len(found) > _RANGE:
+        raise LimitError(f"range() of {len(found):,} numbers; at most {_RANGE:,} are allowed")
+    return found
+
+
+def _dict(*args: Any, **kwargs: Any) -> dict[Any, Any]:
+    return dict(*args, **kwargs)
+
+
+def _raise_exception(message: str) -> None:
+    raise jinja2.TemplateError(str(message))
+
+
+def _measured(value: Any) -> Any:
+    return METER.get().checked(value)
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    **{name: _guarded(jinja2.filters.FILTERS[name]) for name in _FILTERS.split()},
+    "tojson": _guarded(_tojson),
+    "join": _join,
+    "replace": _replace_filter,
+    "indent": _indent,
+    "round": _round,
+    CONCATENATED: _concatenated,
+    BUILT: _measured,
+    EACH: _each,
+}
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "range": _range,
+    "dict": _dict,
+    "namespace": Namespace,
+    "raise_exception": _raise_exception,
+}

@@ -28,7 +28,9 @@ def checkpoint(spec, tmp_path_factory):
     content = {"identity": "run", "model": {"spec": spec.to_json()}, "tokenizer": described, "chat_template": DIALOGUE.to_json()}
     manifests.write_manifest(folder, "checkpoint", content)
     checkpoints = Checkpoints(folder, keep=1)
-    checkpoints.save(3, modules.split(Decoder(spec, jax.random.key(0)))[1], {"count": jax.numpy.zeros(())})
+    checkpoints.save(
+        3, modules.split(jax.jit(Decoder, static_argnums=0)(spec, jax.random.key(0)))[1], {"count": jax.numpy.zeros(())}
+    )
     checkpoints.close()
     return str(folder)
 

@@ -35,7 +35,8 @@ test: setup ## the fast tests, on two processes
 	$(BIN)/python -m pytest -n 2 -m "not slow" --timeout 600
 
 parity: $(PARITY)/.installed ## compare live with transformers and peft, in an environment of its own; writes runs/parity/table.md
-	$(PARITY)/bin/python -m pytest tests/parity -n 2 --timeout 600
+	$(PARITY)/bin/python -m pytest tests/parity --ignore tests/parity/test_families.py -n 2 --timeout 600
+	@# The table measures what test_families.py asserts, and fails where a bound does not hold.
 	$(PARITY)/bin/python -m tests.parity.table runs/parity/table.md
 
 # torch by itself and first: one meant for CPUs is a fraction of the size, and PARITY_TORCH may say where to find it.

@@ -1,9 +1,12 @@
 """The loss of packed rows and its gradient, against TRL's supervised fine-tuning of the same sequences apart."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 import tokenizers
+import torch
 import transformers
 import trl
 from datasets import Dataset
@@ -29,9 +32,7 @@ def documents(folder):
     """Token ids with the mask of what is trained, of unequal lengths and shares."""
     random = np.random.default_rng(3)
     words = BY_NAME[folder.name].shape["vocab_size"]
-    return [
-        (random.integers(0, words, prompt + response), np.repeat([0, 1], [prompt, response])) for prompt, response in _SIZES
-    ]
+    return [(random.integers(0, words, prompt + response), np.repeat([0, 1], [prompt, response])) for prompt, response in _SIZES]
 
 
 def their_loss_and_gradient(folder, documents, workspace):
@@ -39,21 +40,22 @@ def their_loss_and_gradient(folder, documents, workspace):
     empty = tokenizers.Tokenizer(tokenizers.models.WordLevel({"<pad>": 0, "<eos>": 1}, unk_token="<pad>"))
     words = transformers.PreTrainedTokenizerFast(tokenizer_object=empty, eos_token="<eos>", pad_token="<pad>")
     rows = [{"input_ids": tokens.tolist(), "completion_mask": mask.tolist()} for tokens, mask in documents]
+    model = reference.loaded(folder)
     settings = trl.SFTConfig(
         output_dir=str(workspace),
         per_device_train_batch_size=len(rows),
         completion_only_loss=True,
         gradient_checkpointing=False,
         bf16=False,
+        router_aux_loss_coef=0.0 if hasattr(model.config, "router_aux_loss_coef") else None,  # see the test of the balance
         use_cpu=True,
         report_to="none",
     )
-    model = reference.loaded(folder)
     trainer = trl.SFTTrainer(model, settings, train_dataset=Dataset.from_list(rows), processing_class=words)
     batch = next(iter(trainer.get_train_dataloader()))
     loss = trainer.compute_loss(model, batch)
     loss.backward()
-    return float(loss), model.get_input_embeddings().weight.grad.numpy()
+    return loss.item(), model.get_input_embeddings().weight.grad.numpy()
 
 
 def our_loss_and_gradient(folder, documents):
@@ -82,3 +84,18 @@ def test_packed_rows_have_the_loss_and_gradient_of_trl_s_separate_ones(folder, d
     our_loss, our_gradient = our_loss_and_gradient(folder, documents)
     assert our_loss == pytest.approx(their_loss, rel=1e-5)
     assert ours.difference(our_gradient, their_gradient) <= 1e-4
+
+
+@pytest.mark.parametrize("name", ["mixtral", "olmoe"])
+def test_the_balance_of_one_row_s_experts_in_one_layer_is_transformers_auxiliary_loss(name, tmp_path):
+    case = BY_NAME[name]
+    shallow = dataclasses.replace(case, shape={**case.shape, "num_hidden_layers": 1}, dtype="float32")
+    model = reference.random_model(shallow, seed=1)
+    model.save_pretrained(tmp_path)
+    tokens = np.random.default_rng(1).integers(0, case.shape["vocab_size"], (1, 30))
+    with torch.no_grad():
+        wanted = model(torch.tensor(tokens), output_router_logits=True).aux_loss.item()
+    positions = np.arange(30, dtype=np.int32)[None]
+    balance = ours.decoder(tmp_path).hidden_and_balance(tokens.astype(np.int32), np.ones_like(positions), positions)[1]
+    assert balance.item() == pytest.approx(wanted, rel=1e-5)
+    assert wanted > 1.01 * case.shape["num_experts_per_tok"]

@@ -85,9 +85,11 @@ def losses(run_folder: Path) -> list[float]:
 def test_a_tuned_folder_answers_in_transformers_as_it_does_here(imported, dataset, instructions, repository, way):
     work = imported.parent
     tuned = work / way
-    dials = {"INIT_FROM": imported, "DATASET": dataset, "WORKDIR": tuned, "STEPS": 40, "ROWS": 4}
+    dials = {"INIT_FROM": imported, "DATASET": dataset, "WORKDIR": tuned, "STEPS": 40, "ROWS": 4, "DTYPE": "float32"}
+    if way == "lora":
+        dials["BASE_DTYPE"] = "float32"
     recipe = {"full": "recipes/hf_sft.gin", "lora": "recipes/hf_lora.gin"}[way]
-    run(repository, recipe, **dials, LEARNING_RATE=3e-3, WARMUP=2)
+    run(repository, recipe, **dials, LEARNING_RATE=1e-2, WARMUP=4, REMAT="none")
     course = losses(tuned)
     assert np.mean(course[-5:]) < 0.8 * np.mean(course[:5])
     if way == "lora":

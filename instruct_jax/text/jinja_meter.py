@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import jinja2.utils
 
-SECONDS = 1.0  # of this thread's own computing, for one render; public templates take less than a thousandth of it
+SECONDS = 0.5  # of this thread's own computing, for one render; public templates take less than a thousandth of it
 CHARACTERS = 1 << 18  # that any text or structure of a template may have, beyond eight times what it was given
 _SEQUENCES = (list, tuple, type({}.keys()), type({}.values()), type({}.items()))
 

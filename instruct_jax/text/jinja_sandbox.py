@@ -26,7 +26,7 @@ from instruct_jax.text.jinja_filters import BUILT, CONCATENATED, EACH, FILTERS, 
 from instruct_jax.text.jinja_meter import METER, LimitError, Meter, metered
 
 SOURCE_CHARACTERS = 100_000  # of a template; the longest public ones have 30,000
-_NODES = 20_000  # of a parsed template; the longest public ones have some 1,500
+_NODES = 10_000  # of a parsed template; the longest public ones have some 1,500
 _BITS = 256  # of a whole number
 
 _METHODS = {

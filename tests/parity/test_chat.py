@@ -1,15 +1,17 @@
 """The text and ids of conversations equal those of transformers' apply_chat_template, on published templates."""
 
+import dataclasses
 import datetime
 import json
 import re
 from importlib import resources
 
+import jinja2
 import pytest
 
 from instruct_jax.errors import InputError
 from instruct_jax.text.chat import render, stop_ids
-from instruct_jax.text.conversation import conversation_of
+from instruct_jax.text.conversation import Conversation, conversation_of
 from instruct_jax.text.jinja_chat import JinjaTemplate
 from instruct_jax.text.tokenizer import load_tokenizer
 from tests.text import tokenizer_shapes
@@ -85,15 +87,13 @@ def test_the_text_equals_that_of_transformers(name, tmp_path):
     for what, messages in CONVERSATIONS.items():
         for generation in (False, True):
             for tools in ([], [TOOL]):
-                conversation = conversation_of(messages)
-                conversation = type(conversation)(conversation.messages, tuple(tools))
+                conversation = Conversation(conversation_of(messages).messages, tuple(tools))
                 arguments = {"tools": tools or None, "add_generation_prompt": generation, "tokenize": False, "unk_token": "<unk>"}
                 try:
                     expected = theirs.apply_chat_template(_dicts(messages), chat_template=source, **arguments)
-                except Exception as error:
+                except (jinja2.TemplateError, TypeError, KeyError, AttributeError):  # what theirs refuses, ours refuses
                     with pytest.raises(InputError):
                         template.text(conversation, generation)
-                    assert not isinstance(error, AssertionError)
                     continue
                 assert template.text(conversation, generation) == expected, what
                 equal += 1
@@ -107,24 +107,22 @@ def test_what_is_trained_is_what_is_served(name, what):
     source = PUBLISHED[name]
     template = JinjaTemplate(source, "<s>", "</s>", _specials(source), name=name)
     conversation = conversation_of(CONVERSATIONS[what])
-    try:
-        template.text(conversation)
-    except InputError as error:
-        assert "line" in str(error)
+    if what == "a system turn" and name == "gemma":
+        with pytest.raises(InputError, match="line 1: System role not supported"):
+            template.spans(conversation)
         return
     if what == "tools" and "tool_calls" not in source:
-        with pytest.raises(InputError, match="the template does not write what the turn says"):
+        with pytest.raises(InputError, match="the template does not write what the turn says|roles must alternate"):
             template.spans(conversation)
         return
     for part in template.unrolled(conversation):
         for index, message in enumerate(part.messages):
             if not message.is_trained():
                 continue
-            alone = type(part)(
-                tuple(type(m)(m.role, m.text, i == index, m.fields) for i, m in enumerate(part.messages[: index + 1]))
-            )
+            turns = [dataclasses.replace(one, trained=i == index) for i, one in enumerate(part.messages[: index + 1])]
+            alone = Conversation(tuple(turns))
             spans = template.spans(alone)
-            prompt = template.text(type(part)(part.messages[:index]), True)
+            prompt = template.text(Conversation(part.messages[:index]), True)
             trained = "".join(span.special or span.text for span in spans if span.trained)
             assert template.text(alone).startswith(prompt + trained)
             assert message.text.strip() in trained

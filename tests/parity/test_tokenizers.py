@@ -65,8 +65,8 @@ def test_ids_of_a_rendered_prompt_equal(folder):
     ours, theirs = load_tokenizer(folder), _theirs(folder)
     first, last = ours.special_tokens[-2:] if len(ours.special_tokens) > 1 else ours.special_tokens * 2
     source = (
-        "{{ bos_token or '' }}{% for m in messages %}"
-        f"{first}{{{{ m.role }}}}\n{{{{ m.content }}}}{last}\n{{% endfor %}}{{% if add_generation_prompt %}}{first}assistant\n{{% endif %}}"
+        f"{{{{ bos_token or '' }}}}{{% for m in messages %}}{first}{{{{ m.role }}}}\n{{{{ m.content }}}}{last}\n{{% endfor %}}"
+        f"{{% if add_generation_prompt %}}{first}assistant\n{{% endif %}}"
     )
     template = JinjaTemplate(source, ours.bos_token, ours.eos_token, ours.special_tokens)
     for text in tokenizer_shapes.HOSTILE:

@@ -97,6 +97,8 @@ class LoraSource:
         plain = {path: shape for path, shape in wanted.items() if path in saved.shapes}
         arrays = saved.read(plain)
         made = {path: shape for path, shape in wanted.items() if path not in plain}
+        if not made:
+            return arrays
         blueprint, shapes = modules.abstract(lambda: self.build(jax.random.key(0)))
         parts = {"/".join(map(str, path)): module for path, module in nnx.iter_modules(blueprint.merge(shapes))}
         for path, module in parts.items():

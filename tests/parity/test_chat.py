@@ -112,7 +112,7 @@ def test_what_is_trained_is_what_is_served(name, what):
             template.spans(conversation)
         return
     if what == "tools" and "tool_calls" not in source:
-        with pytest.raises(InputError, match="the template does not write what the turn says|roles must alternate"):
+        with pytest.raises(InputError, match=r"the template does not write what the turn says|roles must alternate"):
             template.spans(conversation)
         return
     for part in template.unrolled(conversation):

@@ -156,8 +156,8 @@ def test_an_adapter_takes_hold_beside_experts_but_not_of_them():
         (LoraSource(DecoderSource(SPEC), Lora(targets=("layers/attention/q_proj",))), "'layers/attention/q_proj' matches no"),
         (LoraSource(DecoderSource(SPEC), Lora(beside=("lm_head",))), "'lm_head', which matches no parameter"),
         (LoraSource(DecoderSource(SPEC), Lora(beside=("layers/mlp/up",))), "trains layers/mlp/up/kernel in full though"),
-        (LoraSource(DecoderSource(SPEC, freeze=("norm",))), "freeze has no effect under an adapter"),
-        (LoraSource(DecoderSource(SPEC), quantisation=Quantisation()), 'remat "none" keeps every dequantised kernel'),
+        (LoraSource(DecoderSource(SPEC, freeze=("norm",)), LORA), "freeze has no effect under an adapter"),
+        (LoraSource(DecoderSource(SPEC), LORA, quantisation=Quantisation()), 'remat "none" keeps every dequantised kernel'),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(source, message):

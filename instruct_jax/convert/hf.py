@@ -1,7 +1,7 @@
 """HF folder to checkpoint: tensors streamed one at a time onto their shards; refuses whatever it does not know."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ from rich.console import Console
 
 from instruct_jax.artifacts import checkpoint
 from instruct_jax.artifacts.manifest import NAME as MANIFEST
-from instruct_jax.artifacts.manifest import fresh_partial, read_manifest, versions, write_manifest
+from instruct_jax.artifacts.manifest import fresh_partial, identity_of, read_manifest, versions, write_manifest
+from instruct_jax.convert import added_tokens, names
 from instruct_jax.convert import config as configs
-from instruct_jax.convert import names
 from instruct_jax.convert.identity import model_identity
 from instruct_jax.convert.json_file import read_object
 from instruct_jax.convert.streaming import stream
@@ -112,7 +112,12 @@ def inspect(hf_dir: str | Path) -> HFFolder:
 
 
 def import_hf(
-    hf_dir: str | Path, workdir: str | Path, mesh: jax.sharding.Mesh | None = None, dtype: str | None = None, config: str = ""
+    hf_dir: str | Path,
+    workdir: str | Path,
+    mesh: jax.sharding.Mesh | None = None,
+    dtype: str | None = None,
+    add_tokens: Sequence[str] = (),
+    config: str = "",
 ) -> None:
     """Program: an HF folder becomes a checkpoint, to train from, ask, evaluate or export again.
 
@@ -121,6 +126,7 @@ def import_hf(
       workdir: the checkpoint's folder; it must not hold anything else.
       mesh: the devices to lay the parameters on meanwhile.
       dtype: "float32", "float16" or "bfloat16" for all parameters; None: as in the files.
+      add_tokens: control tokens that the tokenizer lacks, such as "<|im_start|>"; their rows begin as the mean of the others.
       config: the operative gin text, for the manifest.
 
     Raises:
@@ -129,23 +135,36 @@ def import_hf(
     console, workdir = Console(stderr=True), Path(workdir).resolve()
     if dtype is not None and dtype not in _DTYPES:
         raise InputError(f"DTYPE={dtype!r}; choose one of {', '.join(_DTYPES)}, or None: as in the files")
+    tokens = added_tokens.checked(add_tokens)
     found = inspect(hf_dir)
-    manifest = {**found.manifest(), "dtype": dtype, "config": config}
+    manifest = {**found.manifest(), "dtype": dtype, "add_tokens": list(tokens), "config": config}
     if _is_finished(workdir, manifest):
         say(console, f"import: {workdir} holds this model already")
         return
     if manifest["tokenizer"] is None:
         say(console, f"import: warning: {found.folder} holds no tokenizer; its checkpoint knows ids, and cannot be asked")
+    first = added_tokens.first_free(found.folder, tokens) if tokens else None
     count = sum(1 for _ in names.tensors(found.config.spec, found.config.family))
     with progress(console, f"import {found.folder.name}", count, "tensors") as report:
         parameters = found.stream(mesh, dtype and jnp.dtype(dtype), report)
-    partial = _on_one_host(lambda: fresh_partial(workdir), workdir)
+    if tokens:
+        spec, parameters = added_tokens.add_rows(found.config.spec, parameters, first, len(tokens))
+        manifest["model"] = {"spec": spec.to_json()}
+        manifest["identity"] = identity_of([manifest["identity"], list(tokens)])
+
+    def begin() -> None:
+        words = fresh_partial(workdir) / "tokenizer"
+        copy_words(found.folder, words)
+        if tokens:
+            added_tokens.add_to_tokenizer(words, tokens)
+            manifest.update(read_words(words))
+
+    partial = _on_one_host(begin, workdir)
     checkpoint.save_parameters(partial, 0, parameters)
 
-    def finish() -> Path:
-        copy_words(found.folder, partial / "tokenizer")
+    def finish() -> None:
         write_manifest(partial, "checkpoint", manifest)
-        return partial.replace(workdir)
+        partial.replace(workdir)
 
     _on_one_host(finish, workdir)
     size = sum(array.size for array in parameters.values())
@@ -162,12 +181,14 @@ def _is_finished(workdir: Path, manifest: Mapping[str, Any]) -> bool:
         return False
     if (workdir / MANIFEST).exists():
         there = read_manifest(workdir, "checkpoint")
-        if all(there.get(key) == manifest[key] for key in ("identity", "dtype")) and checkpoint.saved_steps(workdir) == [0]:
+        if all(there.get(key) == manifest[key] for key in ("parents", "dtype", "add_tokens")) and checkpoint.saved_steps(
+            workdir
+        ) == [0]:
             return True
     raise InputError(f"{workdir} holds something else already; choose another WORKDIR, or remove that folder")
 
 
-def _on_one_host(act: Callable[[], Path], workdir: Path) -> Path:
+def _on_one_host(act: Callable[[], None], workdir: Path) -> Path:
     """Do what touches the disk on one host, and let the others wait for it; returns the unfinished folder's name."""
     if jax.process_index() == 0:
         act()

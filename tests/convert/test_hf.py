@@ -13,6 +13,7 @@ from instruct_jax.artifacts import checkpoint
 from instruct_jax.artifacts.manifest import read_manifest
 from instruct_jax.convert import export, hf
 from instruct_jax.convert.tensor_files import INDEX, SINGLE, Entry, read_folder, write_file
+from instruct_jax.convert.tokenizer_json import write_tokenizer
 from instruct_jax.core import mesh as meshes
 from instruct_jax.core import modules
 from instruct_jax.errors import InputError
@@ -20,6 +21,7 @@ from instruct_jax.model.decoder import Decoder
 from instruct_jax.model.spec import Experts
 from instruct_jax.text.chat import DIALOGUE
 from instruct_jax.text.pieces import ByteTokenizer
+from instruct_jax.text.tokenizer import load_tokenizer
 
 
 def bits(folder: Path) -> dict[str, tuple[str, bytes]]:
@@ -189,3 +191,28 @@ def test_a_trained_checkpoint_is_exported_with_its_own_words(make_hf, tiny, tmp_
     assert read["tokenizer"]["vocab_size"] == 259
     with pytest.raises(InputError, match="holds something already"):
         export.export_hf(tmp_path / "run", out)
+
+
+@pytest.mark.parametrize("padding", [0, 1, 5])
+def test_added_tokens_get_ids_and_rows_of_their_own(make_hf, tiny, tmp_path, padding):
+    size = ByteTokenizer().vocab_size
+    source = make_hf(dataclasses.replace(tiny, vocab_size=size + padding))
+    write_tokenizer(ByteTokenizer(), source)
+    names = ("<|im_start|>", "<|im_end|>")
+    hf.import_hf(source, tmp_path / "checkpoint", dtype="float32", add_tokens=names)
+    manifest = read_manifest(tmp_path / "checkpoint", "checkpoint")
+    assert manifest["tokenizer"]["vocab_size"] == size + 2
+    assert manifest["model"]["spec"]["vocab_size"] == max(size + padding, size + 2)
+    tokenizer = load_tokenizer(tmp_path / "checkpoint")
+    assert [tokenizer.special(name) for name in names] == [size, size + 1]
+    assert tokenizer.encode("a<|im_end|>")[0] == tokenizer.encode("a")[0]
+    assert size + 1 not in tokenizer.encode("a<|im_end|>")
+    export.export_hf(tmp_path / "checkpoint", tmp_path / "out")
+    before, after = (read_folder(folder) for folder in (source, tmp_path / "out"))
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        old, new = before[name].read().astype(np.float32), after[name].read()
+        np.testing.assert_array_equal(new[:size], old[:size])
+        np.testing.assert_allclose(new[size : size + 2], np.stack([old[:size].mean(0)] * 2), atol=1e-6)
+        np.testing.assert_array_equal(new[size + 2 :], old[size + 2 :])
+    with pytest.raises(InputError, match="has '</s>' already"):
+        hf.import_hf(source, tmp_path / "another", add_tokens=("</s>",))

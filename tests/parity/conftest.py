@@ -9,7 +9,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 collect_ignore_glob = []
-if missing := [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]:
+if any(importlib.util.find_spec(name) is None for name in ("torch", "transformers")):
     collect_ignore_glob = ["*.py"]
 else:
     import torch

@@ -6,6 +6,7 @@ python -m tests.parity.record_fixtures [CASE ...]
 import json
 import shutil
 import sys
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,24 +24,22 @@ def record(case: Case) -> Path:
     Raises:
       ValueError: transformers does not read back what it wrote, or reads the older config otherwise.
     """
-    folder = FIXTURES / case.name
-    shutil.rmtree(folder, ignore_errors=True)
     model, answers = with_answers(case)
-    model.to(getattr(torch, case.dtype)).save_pretrained(folder)
-    (folder / "generation_config.json").unlink(missing_ok=True)
-    np.savez_compressed(folder / "expected.npz", tokens=answers.tokens, logits=answers.logits, greedy=answers.greedy)
-
-    older_folder = folder / "older"
-    older_folder.mkdir()
-    config = older(json.loads((folder / "config.json").read_text()))
-    (older_folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    shutil.copy(folder / "model.safetensors", older_folder)
-    for read in (folder, older_folder):
-        if not np.array_equal(logits(loaded(read), answers.tokens), answers.logits):
-            raise ValueError(f"{read}: transformers reads another model than it wrote")
-    (older_folder / "config.json").rename(folder / "config_v4.json")
-    shutil.rmtree(older_folder)
-    return folder
+    with tempfile.TemporaryDirectory(dir=FIXTURES) as scratch:
+        folder, older_folder = Path(scratch) / "new", Path(scratch) / "older"
+        model.to(getattr(torch, case.dtype)).save_pretrained(folder)
+        (folder / "generation_config.json").unlink(missing_ok=True)
+        np.savez_compressed(folder / "expected.npz", tokens=answers.tokens, logits=answers.logits, greedy=answers.greedy)
+        config = older(json.loads((folder / "config.json").read_text()))
+        (folder / "config_v4.json").write_text(json.dumps(config, indent=2) + "\n")
+        older_folder.mkdir()
+        shutil.copy(folder / "config_v4.json", older_folder / "config.json")
+        shutil.copy(folder / "model.safetensors", older_folder)
+        for read in (folder, older_folder):
+            if not np.array_equal(logits(loaded(read), answers.tokens), answers.logits):
+                raise ValueError(f"{case.name}: transformers reads another model from {read.name} than it wrote")
+        shutil.rmtree(FIXTURES / case.name, ignore_errors=True)
+        return folder.rename(FIXTURES / case.name)
 
 
 def main() -> None:

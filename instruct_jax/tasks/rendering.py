@@ -48,8 +48,12 @@ def segments(
     draws = iter(draws)
     while chunk := list(itertools.islice(draws, _TOGETHER)):
         read = list(_read(chunk, examples, counts, malformed))
-        words = [example.content for _, example in read if isinstance(example.content, Conversation)]
-        in_words = iter(render_rows(words, template, tokenizer))
+        spoken = [(draw, example.content) for draw, example in read if isinstance(example.content, Conversation)]
+        try:
+            in_words = iter(render_rows([content for _, content in spoken], template, tokenizer))
+        except InputError:
+            _find_refused(spoken, examples, tokenizer, template)
+            raise
         for draw, example in read:
             rows = next(in_words) if isinstance(example.content, Conversation) else [example.content]
             try:
@@ -58,6 +62,17 @@ def segments(
                 where = examples[draw.task].records.where(draw.index)
                 raise InputError(f"{where}: {error}; use longer rows, or another overflow policy") from None
             yield from _count(draw, example, fitted, counts[draw.task])
+
+
+def _find_refused(
+    spoken: Sequence[tuple[Draw, Conversation]], examples: Mapping[int, Examples], tokenizer: Tokenizer, template: ChatTemplate
+) -> None:
+    """Say which conversation it is that cannot be rendered."""
+    for draw, content in spoken:
+        try:
+            render_rows([content], template, tokenizer)
+        except InputError as error:
+            raise InputError(f"{examples[draw.task].records.where(draw.index)}: {error}") from None
 
 
 def _read(

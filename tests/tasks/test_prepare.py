@@ -165,6 +165,30 @@ def test_items_are_split_by_how_far_they_lie_from_training(mixture, tmp_path):
     assert len({frozenset(sources) for (dataset, _), sources in asked.items() if dataset == "p_away"}) == 1
 
 
+def test_a_chat_template_may_be_a_file_and_each_of_its_bytes_is_in_the_identity(mixture, tmp_path):
+    """C12; the answers are trained with their ends, as in a built-in template."""
+    file, identities = tmp_path / "chat.jinja", set()
+    for mark in ("Q", "R"):
+        asked = f"{{% if add_generation_prompt %}}[{mark}] {{% endif %}}"
+        file.write_text(f"{{% for m in messages %}}[{mark}] {{{{ m.content }}}}</s>{{% endfor %}}{asked}")
+        dataset = _prepare(tmp_path / mark, mixture, examples=30, chat_template=str(file))
+        identities.add(dataset.manifest["identity"])
+        assert dataset.manifest["chat_template"]["source"] == file.read_text()
+        for name, *_, tokens, weights in _segments(dataset):
+            text = ByteTokenizer().decode(tokens)
+            if name != "p_text":
+                assert text.startswith(f"[{mark}] ")
+                assert tokens[weights > 0][-1] == ByteTokenizer().eos_id
+                assert f"[{mark}] {ByteTokenizer().decode(tokens[weights > 0])}" in text
+    assert len(identities) == 2
+
+
+def test_a_conversation_that_a_template_refuses_is_named(mixture, tmp_path):
+    (tmp_path / "chat.jinja").write_text("{{ raise_exception('no talk today') }}")
+    with pytest.raises(InputError, match=r"record \d+ of split 'train': chat template 'chat\.jinja', line 1: no talk today"):
+        _prepare(tmp_path / "d", mixture, examples=30, chat_template=str(tmp_path / "chat.jinja"))
+
+
 def test_a_finished_dataset_is_used_again_and_another_is_refused(mixture, tmp_path, capsys):
     _prepare(tmp_path / "d", mixture)
     before = {file: os.stat(tmp_path / "d" / file).st_mtime_ns for file in _files(tmp_path / "d")}

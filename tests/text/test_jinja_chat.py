@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instruct_jax.errors import InputError
@@ -63,6 +63,7 @@ def _end(source):
 
 
 @pytest.mark.parametrize("source", PLAIN.values(), ids=PLAIN)
+@settings(deadline=None)  # the first example compiles the template
 @given(question=WORDS, answer=WORDS, again=WORDS, last=WORDS)
 def test_the_trained_text_is_the_answers_with_their_ends_and_nothing_else(source, question, answer, again, last):
     """C7, and C8 with C2: begun in the header, too narrow, or run past the turn would all differ."""
@@ -74,6 +75,7 @@ def test_the_trained_text_is_the_answers_with_their_ends_and_nothing_else(source
 
 
 @pytest.mark.parametrize("source", PLAIN.values(), ids=PLAIN)
+@settings(deadline=None)  # the first example compiles the template
 @given(question=WORDS, answer=WORDS)
 def test_the_generation_prompt_and_the_trained_text_are_the_render(source, question, answer):
     """C5: what is read before the answer in training is what is read before it in serving."""
@@ -185,6 +187,7 @@ def test_marks_of_what_is_generated_agree_with_the_mask():
     assert _template(marked).spans(talk) == _template(MARKED).spans(talk)
 
 
+@settings(deadline=None)  # the first example compiles the template
 @given(question=WORDS.filter(str.strip), system=WORDS.filter(str.strip))
 def test_what_may_be_shortened_is_what_users_wrote(question, system):
     for source in (MARKED, TRIMMED, ENDED):

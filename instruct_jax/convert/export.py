@@ -49,7 +49,8 @@ def export_hf(
     model = saved.manifest["model"]
     if model.get("adapter") is not None:
         raise InputError(
-            f"{saved.run} is an adapter over {saved.manifest['base']['folder']}; merge it, or export it as an adapter"
+            f"{saved.run} is an adapter over {saved.manifest['base']['folder']}; merge it with gin_configs/runs/merge.gin, "
+            "or export it with export_peft.gin"
         )
     spec = DecoderSpec.from_json(model["spec"])
     source = hf_origin(saved.manifest, saved.run)
@@ -89,7 +90,7 @@ class Origin:
 def hf_origin(manifest: Mapping[str, Any], folder: Path) -> Origin | None:
     """The import at the root of a checkpoint's parents, as far as they are still where they were; None: there is none."""
     while "hf" not in manifest:
-        parent = manifest["parents"].get("init_from")
+        parent = manifest["parents"].get("init_from") or manifest.get("base")
         if parent is None or not (Path(parent["folder"]) / NAME).exists():
             return None
         folder, identity = Path(parent["folder"]), parent["identity"]

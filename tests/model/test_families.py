@@ -8,7 +8,7 @@ from instruct_jax.model import families
 from instruct_jax.model.decoder import Decoder
 from instruct_jax.model.spec import DecoderSpec
 
-# sum(p.numel()) of transformers 5.23.0's AutoModelForCausalLM.from_config of the published config.json, on the meta device
+# sum(p.numel()) of transformers 5.23.0's AutoModelForCausalLM.from_config with the published sizes, on the meta device
 # (Gemma 3: of the language model alone).
 PARAMETERS = {
     "LLAMA_2_7B": 6_738_415_616,

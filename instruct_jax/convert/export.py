@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from instruct_jax.artifacts.checkpoint import SavedParameters, locate
+from instruct_jax.artifacts.checkpoint import locate
 from instruct_jax.artifacts.manifest import NAME, fresh_partial, read_manifest
+from instruct_jax.artifacts.saved_parameters import SavedParameters
 from instruct_jax.convert import config as configs
 from instruct_jax.convert.families import Family
 from instruct_jax.convert.hf import GENERATION

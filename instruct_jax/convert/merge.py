@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from flax import nnx
 from rich.console import Console
 
-from instruct_jax.artifacts.checkpoint import SavedParameters, copy_tokenizer, locate, save_parameters
+from instruct_jax.artifacts.checkpoint import copy_tokenizer, locate, save_parameters
 from instruct_jax.artifacts.manifest import fresh_partial, identity_of, require_unused, versions, write_manifest
+from instruct_jax.artifacts.saved_parameters import SavedParameters
 from instruct_jax.core import mesh as meshes
 from instruct_jax.core import modules
 from instruct_jax.errors import InputError

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from instruct_jax.artifacts.checkpoint import SavedParameters, base_record, copy_tokenizer, locate, save_parameters
+from instruct_jax.artifacts.checkpoint import copy_tokenizer, locate, save_parameters
 from instruct_jax.artifacts.manifest import (
     file_sha256,
     fresh_partial,
@@ -19,6 +19,7 @@ from instruct_jax.artifacts.manifest import (
     versions,
     write_manifest,
 )
+from instruct_jax.artifacts.saved_parameters import SavedParameters, base_record
 from instruct_jax.convert import config as configs
 from instruct_jax.convert.export import hf_origin
 from instruct_jax.convert.families import Family

@@ -54,7 +54,7 @@ class ModelSource(Protocol):
         """Those of the wanted parameters that a saved state gives; what it leaves out is drawn as `build` draws it.
 
         Args:
-          saved: an `artifacts.checkpoint.SavedParameters`.
+          saved: an `artifacts.saved_parameters.SavedParameters`.
           wanted: shapes with shardings, by path.
 
         Raises:

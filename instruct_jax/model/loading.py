@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from instruct_jax.artifacts.checkpoint import SavedParameters, base_record, locate
+from instruct_jax.artifacts.checkpoint import locate
 from instruct_jax.artifacts.manifest import read_manifest
+from instruct_jax.artifacts.saved_parameters import SavedParameters, base_record
 from instruct_jax.core import mesh as meshes
 from instruct_jax.core import modules, trees
 from instruct_jax.errors import InputError

@@ -11,6 +11,7 @@ from jax.experimental import multihost_utils
 
 from instruct_jax.artifacts import checkpoint
 from instruct_jax.artifacts.manifest import NAME, identity_of, read_manifest, versions, write_manifest
+from instruct_jax.artifacts.saved_parameters import SavedParameters, base_record
 from instruct_jax.core import trees
 from instruct_jax.core.protocols import BatchSource, ModelSource
 from instruct_jax.errors import InputError
@@ -104,7 +105,7 @@ def _base(workdir: Path, model: ModelSource, shapes: TrainState, init_from: str 
         raise InputError("an adapter is trained over a base: set INIT_FROM to that checkpoint")
     if checkpoint.saved_steps(workdir) and (known := read_manifest(workdir, "checkpoint").get("base")):
         return known
-    return checkpoint.base_record(*checkpoint.locate(init_from))
+    return base_record(*checkpoint.locate(init_from))
 
 
 def first_state(
@@ -122,12 +123,12 @@ def first_state(
         own, others = trees.select(shapes.parameters(), model.saved)
         parameters, optimiser = checkpoints.restore(newest, own, shapes.optimiser())
         if others:
-            parameters.update(model.adopt(checkpoint.SavedParameters(checkpoints.workdir, newest), others))
+            parameters.update(model.adopt(SavedParameters(checkpoints.workdir, newest), others))
         return shapes.restored(parameters, optimiser), f"resumed at step {newest}"
     if init_from is None:
         return fresh_state(model, optimizer, shapes, seed), f"fresh parameters from seed {seed}"
     run, step = checkpoint.locate(init_from)
-    saved = checkpoint.SavedParameters(run, step)
+    saved = SavedParameters(run, step)
     _require_same_words(saved.manifest, manifest, run)
     given = model.adopt(saved, shapes.parameters())
     return fresh_state(model, optimizer, shapes, seed, given), f"parameters of {run} at step {step}"

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from instruct_jax.artifacts.checkpoint import SavedParameters, base_record, save_parameters
+from instruct_jax.artifacts.checkpoint import save_parameters
 from instruct_jax.artifacts.manifest import read_manifest, write_manifest
+from instruct_jax.artifacts.saved_parameters import SavedParameters, base_record
 from instruct_jax.convert.hf import import_hf
 from instruct_jax.convert.merge import merge
 from instruct_jax.convert.peft import CONFIG, TENSORS, export_peft, import_peft

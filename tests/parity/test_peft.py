@@ -8,8 +8,9 @@ import pytest
 import torch
 from flax import nnx
 
-from instruct_jax.artifacts.checkpoint import SavedParameters, base_record, save_parameters
+from instruct_jax.artifacts.checkpoint import save_parameters
 from instruct_jax.artifacts.manifest import read_manifest, write_manifest
+from instruct_jax.artifacts.saved_parameters import SavedParameters, base_record
 from instruct_jax.convert.export import export_hf
 from instruct_jax.convert.hf import import_hf
 from instruct_jax.convert.merge import merge

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
-from instruct_jax.artifacts.checkpoint import SavedParameters
 from instruct_jax.artifacts.manifest import read_manifest, write_json
+from instruct_jax.artifacts.saved_parameters import SavedParameters
 from instruct_jax.core import modules, trees
 from instruct_jax.core.mesh import AXES, make_mesh
 from instruct_jax.data.source import DatasetSource

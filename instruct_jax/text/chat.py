@@ -3,7 +3,8 @@
 A conversation becomes a list of spans; each span is text or a control token, and knows whether it is trained and whether
 it may be shortened. Ids and loss weights come from the same spans. Neighbouring texts of one kind are tokenised as one, as
 any other library would; where untrained text meets trained text a token ends, so that the seam between prompt and
-response has the same ids in training as in generation, and a mask can neither lag nor overrun its text.
+response has the same ids in training as in generation, and a mask can neither lag nor overrun its text. In a table of
+turns an answer is a text of its own, whether it is trained or read.
 """
 
 import dataclasses
@@ -72,7 +73,8 @@ class TurnTemplate(ChatTemplate):
                     raise InputError("a plain document (role 'text') stands alone; it cannot be one turn among others")
                 return [*out, Span(message.text, trained=trained), Span(special="eos", trained=trained)]
             out += marked_spans(before.get(message.role, ""), trained=False)
-            out.append(Span(message.text, trained=trained, trimmable=message.role != "assistant"))
+            answer = message.role == "assistant"
+            out.append(Span(message.text, trained=trained, trimmable=not answer, begins=answer))
             out += marked_spans(after.get(message.role, ""), trained=trained)
         if add_generation_prompt:
             out += marked_spans(before.get("assistant", ""), trained=False)
@@ -254,7 +256,9 @@ def _joined(spans: Sequence[Span], tokenizer: Tokenizer) -> list[_Part]:
             if together.trimmable:
                 ranges.append((size, size + len(together.text)))
             size += len(together.text)
-            if index == len(spans) or spans[index].special is not None or spans[index].trained != span.trained:
+            if index == len(spans) or spans[index].special is not None:
+                break
+            if spans[index].trained != span.trained or spans[index].begins:
                 break
             together = spans[index]
             index += 1
@@ -267,7 +271,7 @@ def _joined(spans: Sequence[Span], tokenizer: Tokenizer) -> list[_Part]:
             text=text,
             after=_literal(before.special, tokenizer) if before else None,
             before=_literal(after, tokenizer),
-            continued=before is not None and before.piece is not None,
+            continued=before is not None and before.piece is not None and not span.begins,
             ranges=tuple(ranges),
         )
         parts.append(_Part(None, piece, span.trained))

@@ -93,12 +93,20 @@ def _message(index: int, entry: Message | tuple[str, str] | Mapping[str, Any]) -
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """A run of rendered text, or one control token (`special`: "bos", "eos" or a literal such as "<|im_end|>")."""
+    """A run of rendered text, or one control token (`special`: "bos", "eos" or a literal such as "<|im_end|>").
+
+    Attributes:
+      trained: whether its tokens are.
+      trimmable: whether it may be shortened.
+      begins: whether it is tokenised as a text of its own, with the space that some tokenizers begin with, whatever stands
+        before it. An answer that begins has the ids of the same words in its prompt, which makes it easier to learn.
+    """
 
     text: str = ""
     special: str | None = None
     trained: bool = False
     trimmable: bool = False
+    begins: bool = False
 
 
 class ChatTemplate(abc.ABC):

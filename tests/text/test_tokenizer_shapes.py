@@ -7,7 +7,8 @@ import pytest
 import tokenizers
 
 from instruct_jax.errors import InputError
-from instruct_jax.text.chat import render
+from instruct_jax.text.chat import BUILT_IN, render
+from instruct_jax.text.conversation import Message
 from instruct_jax.text.jinja_chat import JinjaTemplate
 from instruct_jax.text.pieces import Piece
 from instruct_jax.text.tokenizer import load_tokenizer
@@ -165,3 +166,16 @@ def test_a_configuration_of_another_form_is_refused_by_name(tmp_path, config, me
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match=message):
         read_config(tmp_path)
+
+
+@pytest.mark.parametrize("template", BUILT_IN.values(), ids=lambda template: template.name)
+def test_an_answer_to_a_table_of_turns_has_the_ids_it_has_alone_whether_trained_or_read(template, folder):
+    tokenizer = load_tokenizer(folder)
+    if tokenizer.eos_id is None:
+        pytest.skip("a table of turns closes an answer with the tokenizer's eos")
+    first, second = tokenizer.encode("perhaps not"), tokenizer.encode("yes")
+    turns = [("user", "Perhaps or\nno?"), ("assistant", "perhaps not"), ("user", "So?"), ("assistant", "yes")]
+    trained = render(turns, template, tokenizer)
+    assert trained.tokens[trained.weights > 0].tolist() == [*first, tokenizer.eos_id, *second, tokenizer.eos_id]
+    served = render([turns[0], Message("assistant", "perhaps not", trained=False), turns[2]], template, tokenizer, True)
+    assert trained.tokens[: served.tokens.size].tolist() == served.tokens.tolist()

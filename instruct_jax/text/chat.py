@@ -103,7 +103,7 @@ BARE = TurnTemplate("bare")
 # Several turns with spelled-out roles, for tokenizers without control tokens of their own.
 DIALOGUE = TurnTemplate(
     "dialogue",
-    before=(("system", ""), ("user", "User: "), ("assistant", "Assistant: "), ("tool", "Tool: ")),
+    before=(("system", ""), ("user", "User: "), ("assistant", "Assistant:\n"), ("tool", "Tool: ")),
     after=(("system", "\n"), ("user", "\n"), ("tool", "\n"), ("assistant", "<|eos|>")),
 )
 BUILT_IN = {template.name: template for template in (INSTRUCT, BARE, DIALOGUE)}

@@ -78,10 +78,13 @@ def _spec(fields: Fields, family: Family) -> DecoderSpec:
         raise fields.refuse("num_key_value_heads", f"a divisor of num_attention_heads, which is {heads}")
     head_dim = fields.integer("head_dim", family.head_dim, low=2, optional=True)
     if head_dim is None:
-        if embed % heads or embed < 2 * heads:
-            raise fields.refuse("hidden_size", f"a multiple of num_attention_heads, {heads}, as head_dim is not given")
+        if embed % heads or embed // heads % 2:
+            raise fields.refuse(
+                "hidden_size",
+                f"an even multiple of num_attention_heads, {heads}, as head_dim is not given and rotary positions turn pairs",
+            )
         head_dim = embed // heads
-    if head_dim % 2:
+    elif head_dim % 2:
         raise fields.refuse("head_dim", "an even number: rotary positions turn pairs of coordinates")
     if family.square and heads * head_dim != embed:
         raise fields.refuse("head_dim", f"hidden_size / num_attention_heads in a {family.model_type}")

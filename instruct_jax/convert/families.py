@@ -103,7 +103,14 @@ _FAMILIES = (
         inert={"pretraining_tp": (int,), "is_llama_config": (bool,), "transformers.js_config": (dict,)},
     ),
     Family("mistral", "MistralForCausalLM", windows=OneWindow(4096), kv_heads=8),
-    Family("qwen2", "Qwen2ForCausalLM", {"qkv_bias": True}, UpperLayers(), kv_heads=32),
+    Family(
+        "qwen2",
+        "Qwen2ForCausalLM",
+        {"qkv_bias": True},
+        UpperLayers(),
+        kv_heads=32,
+        fixed={"use_mrope": _OFF},  # in published files; positions of one axis alone
+    ),
     Family(
         "qwen3",
         "Qwen3ForCausalLM",
@@ -138,8 +145,11 @@ _FAMILIES = (
         epsilon=1e-5,
         scalings=("default",),
         fused=True,
-        fixed={"attention_bias": _OFF, "resid_pdrop": _NONE, "embd_pdrop": _NONE},
-        inert={"original_max_position_embeddings": (int,)},
+        fixed={
+            **dict.fromkeys(("attention_bias", "mlp_bias", "lm_head_bias"), _OFF),
+            **dict.fromkeys(("resid_pdrop", "embd_pdrop"), _NONE),
+        },
+        inert=dict.fromkeys(("original_max_position_embeddings", "full_attn_mod", "interpolate_factor"), (int,)),
     ),
     Family(
         "mixtral",
@@ -183,6 +193,10 @@ INERT: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("output_attentions", "output_hidden_states", "unsloth_fixed"), (bool,)),
     **dict.fromkeys(("initializer_range", "temperature", "top_p", "repetition_penalty"), (float, int)),
     **dict.fromkeys(("max_length", "min_length", "top_k", "num_beams", "chunk_size_feed_forward"), (int,)),
+    **dict.fromkeys(("model_max_length", "max_sequence_length", "tokenizer_model_max_length"), (int,)),
+    **dict.fromkeys(("sep_token_id", "cls_token_id", "unk_token_id", "decoder_start_token_id"), (int,)),
+    **dict.fromkeys(("tokenizer_class", "finetuning_task", "problem_type"), (str,)),
+    **dict.fromkeys(("torchscript", "output_scores", "return_dict_in_generate", "remove_invalid_values"), (bool,)),
     **dict.fromkeys(("do_sample",), (bool,)),
     **dict.fromkeys(("cache_implementation", "_commit_hash", "unsloth_version"), (str,)),
     **dict.fromkeys(("auto_map", "id2label", "label2id", "task_specific_params"), (dict,)),
@@ -193,4 +207,8 @@ FIXED: Mapping[str, Sequence[Any]] = {
     "attention_dropout": _NONE,
     "is_encoder_decoder": _OFF,
     "is_decoder": (True, *_OFF),
+    **dict.fromkeys(("add_cross_attention", "tie_encoder_decoder"), _OFF),
+    # Weights of fewer bits, which the tensors then hold under other names.
+    **dict.fromkeys(("quantization_config", "compression_config"), (None,)),
+    "pruned_heads": ({}, None),
 }

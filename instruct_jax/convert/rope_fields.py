@@ -23,7 +23,7 @@ def read_rope(fields: Fields, theta: float, kinds: tuple[str, ...] = KINDS) -> R
     Raises:
       InputError: an unknown scaling or key, or two keys that contradict each other.
     """
-    theta = fields.number("rope_theta", theta)
+    theta = fields.number("rope_theta", theta, low=1.0)
     longest = fields.integer("max_position_embeddings", None, optional=True)
     _one_of_two(fields)
     scaling, parameters = fields.object("rope_scaling"), fields.object("rope_parameters")
@@ -34,7 +34,8 @@ def read_rope(fields: Fields, theta: float, kinds: tuple[str, ...] = KINDS) -> R
 
 def read_two_ropes(fields: Fields, theta: float, local_theta: float) -> tuple[Rope, Rope]:
     """Rotary frequencies of the layers that see everything, and of those with a window (Gemma 3)."""
-    theta, local_theta = fields.number("rope_theta", theta), fields.number("rope_local_base_freq", local_theta)
+    theta = fields.number("rope_theta", theta, low=1.0)
+    local_theta = fields.number("rope_local_base_freq", local_theta, low=1.0)
     longest = fields.integer("max_position_embeddings", None, optional=True)
     _one_of_two(fields)
     if (scaling := fields.object("rope_scaling")) is not None:  # of the full layers only
@@ -60,7 +61,7 @@ def _one_of_two(fields: Fields) -> None:
 def _read(fields: Fields, nested: Fields, theta: float, longest: int | None, kinds: tuple[str, ...]) -> Rope:
     kind = nested.choice("type", kinds, "default") if "type" in nested else None
     kind = nested.choice("rope_type", (kind,) if kind else kinds, kind or "default")
-    base = nested.number("rope_theta", theta)
+    base = nested.number("rope_theta", theta, low=1.0)
     if "rope_theta" in fields and base != theta:
         raise fields.refuse("rope_theta", f"{base:g}, as the nested rope_theta has it")
     nested.choice("partial_rotary_factor", (1.0, 1, None), None)

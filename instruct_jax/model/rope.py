@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from instruct_jax.errors import InputError
+
 
 @dataclasses.dataclass(frozen=True)
 class LinearScaling:
@@ -63,6 +65,19 @@ class Rope:
 
     theta: float = 10_000.0
     scaling: LinearScaling | DynamicNTK | YaRN | Llama3 | None = None
+
+    def __post_init__(self):
+        if not 1 < self.theta < math.inf:
+            raise InputError(f"the base of rotary frequencies is theta={self.theta!r}; expected a number above 1, as 10000 is")
+        for name in ("factor", "original_length", "low_frequency_factor", "beta_fast", "beta_slow"):
+            value = getattr(self.scaling, name, 1)
+            if not 0 < value < math.inf:
+                raise InputError(f"{type(self.scaling).__name__} has {name}={value!r}; expected a number above 0")
+        if isinstance(self.scaling, Llama3) and self.scaling.high_frequency_factor <= self.scaling.low_frequency_factor:
+            raise InputError(
+                f"Llama3 has high_frequency_factor={self.scaling.high_frequency_factor!r}; expected one above "
+                f"low_frequency_factor, {self.scaling.low_frequency_factor!r}"
+            )
 
 
 UNSCALED = Rope()

@@ -18,7 +18,11 @@ RECIPES = sorted(file.stem for file in (GIN_CONFIGS / "recipes").glob("*.gin"))
 MESHES = sorted(file.stem for file in (GIN_CONFIGS / "meshes").glob("*.gin"))
 # A stand-in for every must-set. Nothing is read or written: programs are checked, not run.
 GIVEN = {
-    name: f"/nowhere/{name}" for name in ("WORKDIR", "DATASET", "CHECKPOINT", "TOKENIZER", "DATA_DIR", "INIT_FROM", "MIXTURE")
+    name: f"/nowhere/{name}"
+    for name in (
+        *("WORKDIR", "DATASET", "CHECKPOINT", "TOKENIZER", "DATA_DIR", "INIT_FROM", "MIXTURE"),
+        *("CHAT_TEMPLATE", "JSONL"),
+    )
 } | dict.fromkeys(("STEPS", "ROWS", "LENGTH", "VOCAB_SIZE", "EXAMPLES"), "8")
 
 

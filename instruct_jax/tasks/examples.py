@@ -2,6 +2,8 @@
 
 import abc
 import dataclasses
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from instruct_jax.tasks.sources import MalformedRow, Records, RecordSource
 from instruct_jax.tasks.vocabulary import check_vocabulary
 from instruct_jax.text.chat import Rendered
 from instruct_jax.text.conversation import Conversation, Message
+from instruct_jax.text.conversation_lines import line_conversation
 from instruct_jax.text.tokenizer import Tokenizer
 
 NO_TEMPLATE = -1
@@ -93,10 +96,12 @@ def open_examples(
     if instruct is not None:
         return InstructionExamples(records, instruct, seed, prompts)
     first = _first_readable(records)
+    if "messages" in first or {"prompt", "completion"} <= set(first):
+        return ConversationExamples(records)
     if "targets" not in first and "text" not in first:
         raise InputError(
-            f"task {task.name} ({records.where(0)}) gives {', '.join(sorted(first))}; expected 'targets' with or without "
-            "'inputs', or 'text' (or make it an instruction task: put Instruct last among its preprocessors)"
+            f"task {task.name} ({records.where(0)}) gives {', '.join(sorted(first))}; expected 'messages', or 'targets' with or "
+            "without 'inputs', or 'text' (or make it an instruction task: put Instruct last among its preprocessors)"
         )
     if isinstance(first.get("targets", first.get("text")), str):
         return TextExamples(records)
@@ -142,6 +147,43 @@ class InstructionExamples(Examples):
             raise
         except InputError as error:
             raise MalformedRow(f"{self.records.where(index)}: {error}") from None
+
+
+class ConversationExamples(Examples):
+    """Conversations of any number of turns, as `conversation_lines.line_conversation` reads them from JSON.
+
+    `messages` and `tools` may also come as tf.data can hold them: as JSON text, or as lists by field
+    ({"role": [...], "content": [...]}).
+    """
+
+    def __init__(self, records: Records):
+        self.records = records
+
+    def example(self, index: int, epoch: int) -> Example:
+        del epoch
+        record = dict(self.records[index])
+        try:
+            for name in {"messages", "tools"} & set(record):
+                record[name] = _listed(name, record[name])
+            conversation = line_conversation(record)
+        except InputError as error:
+            raise MalformedRow(f"{self.records.where(index)}: {error}") from None
+        return Example(conversation, NO_TEMPLATE, document=conversation.is_document())
+
+
+def _listed(name: str, value: Any) -> Any:
+    """A list of objects from the forms in which tf.data holds one; any other value as it is."""
+    if isinstance(value, str):
+        try:
+            return json.loads(value) if value else []
+        except ValueError as error:
+            raise InputError(f"{name} is text that is not valid JSON ({error}); expected a list of objects") from None
+    if isinstance(value, Mapping) and all(isinstance(column, list) for column in value.values()):
+        sizes = {field: len(column) for field, column in value.items()}
+        if len(set(sizes.values())) > 1:
+            raise InputError(f"{name} has fields of unequal lengths: {sizes}; expected one entry a message in each")
+        return [dict(zip(value, entries, strict=True)) for entries in zip(*value.values(), strict=True)]
+    return value
 
 
 class TextExamples(Examples):

@@ -317,5 +317,5 @@ def _spec(name: str, value: Any, where: str) -> tf.TensorSpec:
             return tf.TensorSpec((None,) if listed else (), dtype)
     raise InputError(
         f"{where}: field {name!r} is {type(first).__name__}, which tf.data cannot hold; "
-        "expected text, numbers or lists of them (prepare reads it if Instruct is the only preprocessor)"
+        "expected text, numbers or lists of them (prepare reads it where no preprocessor but Instruct is)"
     )

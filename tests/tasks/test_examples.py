@@ -179,7 +179,7 @@ def test_preprocessors_get_no_length_to_cut_to(registry, tmp_path):
 @pytest.mark.parametrize(
     ("steps", "record", "message"),
     [
-        ([], {"question": "q"}, r"gives question; expected 'targets' with or without 'inputs', or 'text'"),
+        ([], {"question": "q"}, r"gives question; expected 'messages', or 'targets' with or without 'inputs', or 'text'"),
         ([lambda ds: ds.filter(lambda row: row["text"] == "none")], {"text": "t"}, "has no examples in split 'train'"),
         ([lambda ds: ds.map(lambda row: {"text": row["nothing"]})], {"text": "t"}, "a preprocessor failed"),
         (

@@ -3,8 +3,9 @@
     python benchmarks/convert.py                                    # 30 million parameters: seconds
     python benchmarks/convert.py --size 2b --reference PYTHON       # 2 billion; PYTHON has torch and transformers
 
-Each of the three works runs in a process of its own, on sharded bfloat16 files. Peak memory is the process's largest
-resident set; what it held before it began, after its imports, is given beside it. A line of JSON is appended to --results.
+Each of the three works runs in a process of its own, on sharded bfloat16 files, and is timed until all that it wrote is on
+disk: transformers leaves that to the system. Peak memory is the process's largest resident set; what it held before it began,
+after its imports, is given beside it. A line of JSON, with versions, machine and load, is appended to --results.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -40,13 +42,28 @@ WORKS = {
     "transformers": "import torch; from transformers import AutoModelForCausalLM as Auto; work = lambda: "
     "Auto.from_pretrained({source!r}, dtype='auto').save_pretrained({target!r}, max_shard_size={shard})",
 }
+PACKAGES = {
+    "import": ("jax", "orbax-checkpoint"),
+    "export": ("jax", "orbax-checkpoint"),
+    "transformers": ("torch", "transformers"),
+}
 MEASURE = """
-import json, time
+import importlib.metadata, json, os, pathlib, platform, time
 def kibibytes(name):
     return int(next(line for line in open("/proc/self/status") if line.startswith(name)).split()[1])
 before, start = kibibytes("VmRSS"), time.perf_counter()
+load = os.getloadavg()[0]
 work()
-print(json.dumps({"seconds": time.perf_counter() - start, "peak_mib": kibibytes("VmHWM") / 1024, "before_mib": before / 1024}))
+returned = time.perf_counter()
+for file in pathlib.Path({target!r}).rglob("*"):
+    if file.is_file():
+        with open(file, "rb") as stream:
+            os.fsync(stream.fileno())
+print(json.dumps({{
+    "seconds": time.perf_counter() - start, "returned_after": returned - start, "load": load,
+    "peak_mib": kibibytes("VmHWM") / 1024, "before_mib": before / 1024,
+    "versions": {{name: importlib.metadata.version(name) for name in {packages!r}}} | {{"python": platform.python_version()}},
+}}))
 """
 
 
@@ -61,9 +78,10 @@ def make_folder(folder: Path, spec: DecoderSpec) -> None:
     write_folder(folder, planned, values, SHARD_BYTES)
 
 
-def measure(python: str, work: str, source: Path, target: Path) -> dict[str, float]:
+def measure(python: str, work: str, source: Path, target: Path) -> dict[str, Any]:
     """Wall time and peak memory of one work in a process of its own."""
-    script = WORKS[work].format(source=str(source), target=str(target), shard=SHARD_BYTES) + MEASURE
+    given = {"source": str(source), "target": str(target), "shard": SHARD_BYTES, "packages": PACKAGES[work]}
+    script = WORKS[work].format(**given) + MEASURE.format(**given)
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run([python, "-c", script], stdout=subprocess.PIPE, text=True, check=True, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
@@ -86,7 +104,7 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--reference", help="a python with torch and transformers; without it they are left out")
     parser.add_argument("--folder", help="where to work; default: a temporary folder")
-    parser.add_argument("--results", default="benchmarks/convert.jsonl")
+    parser.add_argument("--results", default="benchmarks/results/convert.jsonl")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="convert-") as name:
         folder = Path(name)
@@ -108,12 +126,14 @@ def main() -> None:
         "time": time.strftime("%Y-%m-%d %H:%M"),
         "size": arguments.size,
         "parameters": sum(sizes) // 2,
-        "bound_mib": bound,
-        **{work: {key: round(value, 2) for key, value in run.items()} for work, run in runs.items()},
-        "load": round(os.getloadavg()[0], 1),
+        "bound_mib": round(bound, 1),
+        **{
+            work: {key: round(value, 2) if isinstance(value, float) else value for key, value in run.items()}
+            for work, run in runs.items()
+        },
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
     }
+    Path(arguments.results).parent.mkdir(exist_ok=True)
     with open(arguments.results, "a") as stream:
         stream.write(json.dumps(line) + "\n")
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def export_hf(
     Args:
       checkpoint: a run's folder (its newest state), or `run/checkpoints/<step>`.
       workdir: the HF folder; it must not hold anything else.
-      dtype: "float32", "float16" or "bfloat16" for all tensors; None: as in the checkpoint.
+      dtype: "float32", "float16" or "bfloat16" for all tensors; None: as in the checkpoint, or, of an import, in its files.
       max_shard_bytes: the most that a file of tensors holds.
 
     Raises:
@@ -61,10 +61,15 @@ def export_hf(
     common = Counter(kind.name for kind in kinds.values()).most_common(1)[0][0]
     family, content = _config(spec, common, source)
     groups = _groups(spec, family)
-    planned = [Planned(tensor.name, kinds[tensor.parts[0].path], tensor.shape) for group in groups.values() for tensor in group]
+    widened = {} if dtype is not None else _widened(saved.manifest)
+    planned = [
+        Planned(tensor.name, jnp.dtype(widened.get(tensor.name, kinds[tensor.parts[0].path])), tensor.shape)
+        for group in groups.values()
+        for tensor in group
+    ]
     partial = fresh_partial(workdir)
     with progress(console, f"export {saved.run.name}", len(planned), "tensors") as report:
-        write_folder(partial, planned, _values(saved, groups, kinds, report), max_shard_bytes)
+        write_folder(partial, planned, _values(saved, groups, planned, report), max_shard_bytes)
     ends = write_words(saved.run, saved.manifest, None if source is None else source.folder, partial)
     # Also in config.json: what a family's own defaults say would be taken else.
     (partial / configs.NAME).write_text(json.dumps(content | ends, indent=2) + "\n")
@@ -108,6 +113,12 @@ def _config(spec: DecoderSpec, dtype: str, source: Origin | None) -> tuple[Famil
     return configs.write_config(spec, dtype, read.family.model_type, read.kept)
 
 
+def _widened(manifest: Mapping[str, Any]) -> Mapping[str, str]:
+    """The dtypes that an import's files had of tensors whose parameter is wider; no training has used its range since."""
+    as_in_files = "hf" in manifest and manifest["dtype"] is None
+    return manifest["hf"].get("dtypes", {}) if as_in_files else {}
+
+
 def _groups(spec: DecoderSpec, family: Family) -> dict[tuple[str, ...], list[Tensor]]:
     """The tensors by the parameters that they are made of: each parameter is read once, and let go."""
     groups: dict[tuple[str, ...], list[Tensor]] = {}
@@ -119,9 +130,10 @@ def _groups(spec: DecoderSpec, family: Family) -> dict[tuple[str, ...], list[Ten
 def _values(
     saved: SavedParameters,
     groups: Mapping[tuple[str, ...], list[Tensor]],
-    kinds: Mapping[str, np.dtype],
+    planned: Sequence[Planned],
     report: Callable[[int], None],
 ) -> Iterator[np.ndarray]:
+    kinds = {one.name: one.dtype for one in planned}
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     for paths, group in groups.items():
         shapes = {
@@ -129,7 +141,7 @@ def _values(
         }
         stacks = {path: np.asarray(array) for path, array in saved.read(shapes).items()}
         for tensor in group:
-            rows = [part.turn_back(stacks[part.path][part.cell], kinds[part.path]) for part in tensor.parts]
+            rows = [part.turn_back(stacks[part.path][part.cell], kinds[tensor.name]) for part in tensor.parts]
             yield (rows[0] if len(rows) == 1 else np.concatenate(rows)).reshape(tensor.shape)
             report(1)
         del stacks

@@ -82,9 +82,17 @@ class HFFolder:
             **read_words(self.folder),
             "identity": identity,
             "parents": {"hf": {"folder": str(self.folder), "identity": identity}},
-            "hf": {"config": dict(self.content)},
+            "hf": {"config": dict(self.content), "dtypes": self._widened()},
             "generation": {**self.generation, "eos_token_id": list(self._eos_ids())},
             "versions": versions("jax", "flax", "orbax-checkpoint", "instruct-jax"),
+        }
+
+    def _widened(self) -> dict[str, str]:
+        """The dtypes of the tensors whose parameter is of another, for it holds tensors of several."""
+        return {
+            tensor.name: self.entries[tensor.name].dtype.name
+            for tensor in names.tensors(self.config.spec, self.config.family)
+            if any(self.parameters[part.path].dtype != self.entries[tensor.name].dtype for part in tensor.parts)
         }
 
     def _eos_ids(self) -> tuple[int, ...]:

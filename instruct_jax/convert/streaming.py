@@ -73,16 +73,16 @@ class _Stack:
         for bounds, devices in self._devices.items():
             if not all(start <= at < stop for at, (start, stop) in zip(part.cell, bounds, strict=False)):
                 continue
-            block = part.read(entry, [slice(*one) for one in bounds[stacked:]], self._dtype)
             at = tuple(at - start for at, (start, _) in zip(part.cell, bounds, strict=False))
             for device in devices:
-                cell = jax.device_put(block, device)
-                if stacked and device not in self._shards:
-                    shape = [stop - start for start, stop in bounds]
-                    self._shards[device] = jnp.zeros(shape, self._dtype, device=device)
-                self._shards[device] = _written(self._shards[device], cell, at) if stacked else cell
-            # Else the next tensors would be read while these still wait, and all be held at once.
-            jax.block_until_ready([self._shards[device] for device in devices])
+                if device not in self._shards:
+                    self._shards[device] = jnp.zeros([stop - start for start, stop in bounds], self._dtype, device=device)
+            for begin, strip in part.strips(entry, [slice(*one) for one in bounds[stacked:]], self._dtype):
+                for device in devices:
+                    # Turned by the transfer, with blocks that fit the cache; numpy's own turning takes ten times as long.
+                    self._shards[device] = _written(self._shards[device], jax.device_put(strip, device), (*at, *begin))
+                # Else the next strips would be read while these still wait, and all be held at once.
+                jax.block_until_ready([self._shards[device] for device in devices])
 
     def array(self) -> jax.Array:
         """The parameter, once all its cells are written."""
@@ -90,9 +90,9 @@ class _Stack:
 
 
 @partial(jax.jit, donate_argnums=0)
-def _written(stack: jax.Array, cell: jax.Array, at: tuple[int, ...]) -> jax.Array:
-    """The stack with one cell written; donated, so in its place."""
-    return jax.lax.dynamic_update_slice(stack, cell[(None,) * len(at)], (*at, *(0,) * cell.ndim))
+def _written(stack: jax.Array, strip: jax.Array, begin: tuple[int, ...]) -> jax.Array:
+    """The stack with a strip of one cell written; donated, so in its place."""
+    return jax.lax.dynamic_update_slice(stack, strip[(None,) * (stack.ndim - strip.ndim)], begin)
 
 
 def _shardings(spec: DecoderSpec, wanted: Mapping[str, Parameter], mesh: jax.sharding.Mesh | None) -> list[jax.sharding.Sharding]:

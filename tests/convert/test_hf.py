@@ -24,10 +24,18 @@ from instruct_jax.text.pieces import ByteTokenizer
 from instruct_jax.text.tokenizer import load_tokenizer
 
 
+@pytest.fixture
+def small_strips(monkeypatch):
+    """Tensors move in pieces, of which the last is smaller, as large ones do."""
+    monkeypatch.setattr("instruct_jax.convert.names._STRIP", 50)
+    monkeypatch.setattr("instruct_jax.convert.names._COLUMNS", 3)
+
+
 def bits(folder: Path) -> dict[str, tuple[str, bytes]]:
     return {name: (entry.kind, entry.read().tobytes()) for name, entry in read_folder(folder).items()}
 
 
+@pytest.mark.usefixtures("small_strips")
 @pytest.mark.parametrize(
     ("model_type", "changes"),
     [
@@ -47,6 +55,7 @@ def test_import_then_export_gives_the_same_bits(make_hf, tiny, tmp_path, model_t
     assert before == after
 
 
+@pytest.mark.usefixtures("small_strips")
 @pytest.mark.parametrize("model_type", ["llama", "qwen3_moe"])
 def test_every_mesh_gets_the_same_parameters(make_hf, tiny, model_type):
     changes = {"experts": Experts(4, 2), "qk_norm": "head"} if model_type == "qwen3_moe" else {}
@@ -66,6 +75,7 @@ def test_every_mesh_gets_the_same_parameters(make_hf, tiny, model_type):
     np.testing.assert_array_equal(cast["embedding"], alone["embedding"].astype(jnp.float32))
 
 
+@pytest.mark.usefixtures("small_strips")
 def test_a_device_reads_only_the_rows_of_its_shard(make_hf, tiny, monkeypatch):
     spec = dataclasses.replace(tiny, heads=2, kv_heads=2, mlp=12, vocab_size=16)
     source = make_hf(spec)
@@ -83,7 +93,18 @@ def test_a_device_reads_only_the_rows_of_its_shard(make_hf, tiny, monkeypatch):
     assert read[up.offset] == up.shape[0]  # two devices take half of its rows each, and their copies read nothing
 
 
-def test_a_mixture_of_dtypes_keeps_every_number(make_hf, tiny):
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_every_pattern_of_bits_survives(make_hf, tiny, tmp_path, dtype):
+    source = make_hf(dataclasses.replace(tiny, embed=256, vocab_size=256), dtype=jnp.dtype(dtype))
+    values = {name: entry.read() for name, entry in read_folder(source).items()}
+    every = np.arange(1 << 16, dtype=np.uint16).reshape(256, 256).view(jnp.dtype(dtype))
+    write_file(source / SINGLE, values | {"model.embed_tokens.weight": every, "lm_head.weight": every})
+    hf.import_hf(source, tmp_path / "checkpoint")
+    export.export_hf(tmp_path / "checkpoint", tmp_path / "out")
+    assert bits(tmp_path / "out") == bits(source)
+
+
+def test_a_mixture_of_dtypes_keeps_every_number_and_comes_back_as_it_was(make_hf, tiny, tmp_path):
     source = make_hf(tiny)
     values = {name: entry.read() for name, entry in read_folder(source).items()}
     for name, value in values.items():
@@ -95,6 +116,9 @@ def test_a_mixture_of_dtypes_keeps_every_number(make_hf, tiny):
     _, parameters, _ = hf.read_model(source)
     assert parameters["embedding"].dtype == parameters["layers/mlp/up/kernel"].dtype == jnp.float32
     np.testing.assert_array_equal(parameters["layers/mlp/up/kernel"][1], values["model.layers.1.mlp.up_proj.weight"].T)
+    hf.import_hf(source, tmp_path / "checkpoint")
+    export.export_hf(tmp_path / "checkpoint", tmp_path / "out")
+    assert bits(tmp_path / "out") == bits(source)
 
 
 def test_a_stored_output_layer_must_be_the_embedding_it_is_tied_to(make_hf, tiny):

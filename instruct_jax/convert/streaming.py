@@ -79,7 +79,7 @@ class _Stack:
                     self._shards[device] = jnp.zeros([stop - start for start, stop in bounds], self._dtype, device=device)
             for begin, strip in part.strips(entry, [slice(*one) for one in bounds[stacked:]], self._dtype):
                 for device in devices:
-                    # Turned by the transfer, with blocks that fit the cache; numpy's own turning takes ten times as long.
+                    # Turned by the transfer, with blocks that fit the cache; numpy's own turning takes several times as long.
                     self._shards[device] = _written(self._shards[device], jax.device_put(strip, device), (*at, *begin))
                 # Else the next strips would be read while these still wait, and all be held at once.
                 jax.block_until_ready([self._shards[device] for device in devices])

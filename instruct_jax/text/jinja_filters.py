@@ -1,4 +1,4 @@
-"""What a foreign template may call: Jinja's filters and functions, those that can make something large put on the meter."""
+"""What a foreign template may call: Jinja's filters, tests and functions, whatever they take and make put on the meter."""
 
 import functools
 import json
@@ -9,19 +9,23 @@ import jinja2
 import jinja2.filters
 import jinja2.nodes
 import jinja2.runtime
+import jinja2.tests
 import jinja2.utils
 
 from instruct_jax.text.jinja_meter import METER, LimitError
 
 _RANGE = 10_000
+_DIGITS = 100
 _FILTERS = (
-    "abs capitalize count d default dictsort e escape first float int items last length list lower map max min reject "
-    "rejectattr reverse safe select selectattr sort string title trim unique upper"
+    "abs capitalize d default dictsort e escape first float items last list lower map max min reject rejectattr reverse safe "
+    "select selectattr sort string title unique upper"
 )
 # What Jinja passes to some filters beside their arguments.
 _SURROUNDINGS = (jinja2.Environment, jinja2.runtime.Context, jinja2.nodes.EvalContext)
+# Tests that look at all of a value; the others ask what kind it is.
+_COMPARING = "== != < <= > >= eq ne lt le gt ge equalto greaterthan lessthan in lower upper"
 # Filters under names that no template can spell: what the compiler of templates sends through the meter.
-CONCATENATED, BUILT, EACH = "~", "[]", "for"
+CONCATENATED, BUILT, EACH, COMPARED = "~", "[]", "for", "=="
 
 
 class Namespace(jinja2.utils.Namespace):
@@ -47,9 +51,9 @@ def _check_variable(name: Any, value: Any) -> None:
 
 def concat(parts: Iterable[str]) -> str:
     """Texts as one, if it is not too long."""
-    parts = list(parts)
-    METER.get().tick(sum(map(len, parts)))
-    return "".join(parts)
+    parts, meter = list(parts), METER.get()
+    meter.tick(sum(map(len, parts)))
+    return meter.made("".join(parts))
 
 
 def _each(values: Iterable[Any]) -> Iterator[Any]:
@@ -60,8 +64,7 @@ def _each(values: Iterable[Any]) -> Iterator[Any]:
 
 
 def _concatenated(values: Sequence[Any]) -> str:
-    meter = METER.get()
-    return concat([str(meter.checked(value)) for value in values])
+    return concat(map(METER.get().written, values))
 
 
 def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,9 +74,40 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         for value in (*args, *kwargs.values()):
             if not isinstance(value, _SURROUNDINGS):
                 meter.checked(value)
-        return meter.checked(function(*args, **kwargs))
+        return meter.made(function(*args, **kwargs))
 
     return guarded
+
+
+def _compares(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A test that looks at all of its values: they pass the meter first."""
+
+    @functools.wraps(function)
+    def guarded(*args: Any) -> Any:
+        meter = METER.get()
+        for value in args:
+            meter.checked(value)
+        return function(*args)
+
+    return guarded
+
+
+def _length(value: Any) -> int:
+    METER.get().tick()
+    return len(value)
+
+
+def _trim(value: str, chars: str | None = None) -> str:
+    meter = METER.get()
+    text = meter.written(value)
+    meter.search(text, chars or "")
+    return meter.made(text.strip(chars))
+
+
+def _int(value: Any, default: Any = 0, base: int = 10) -> Any:
+    if isinstance(value, str) and len(value) > _DIGITS:
+        raise LimitError(f"int takes at most {_DIGITS} digits")
+    return jinja2.filters.do_int(value, default, base)
 
 
 def _tojson(
@@ -86,40 +120,53 @@ def _tojson(
     wide = [indent if isinstance(indent, int) else len(indent or "")]
     if max(wide + [len(part) for part in separators or ()]) > 16:
         raise LimitError("tojson takes an indent and separators of at most 16 characters")
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+    settings = {"ensure_ascii": ensure_ascii, "indent": indent, "separators": separators, "sort_keys": sort_keys}
+    if indent is None:
+        return json.dumps(value, **settings)
+    meter, parts, size = METER.get(), [], 0
+    for part in json.JSONEncoder(**settings).iterencode(value):  # part by part: deep and wide lines are long
+        size += len(part)
+        meter.tick(size)
+        parts.append(part)
+    return "".join(parts)
 
 
 @jinja2.pass_environment
 def _join(environment: Any, value: Iterable[Any], d: str = "", attribute: str | None = None) -> str:
     if attribute is not None:
         value = map(jinja2.filters.make_attrgetter(environment, attribute), value)
-    meter = METER.get()
-    return joined(d, (str(meter.checked(one)) for one in value))
+    return joined(d, map(METER.get().written, value))
 
 
 def joined(separator: str, values: Iterable[str]) -> str:
+    """Texts joined by another, if it is not too long."""
     meter, parts, size = METER.get(), [], 0
     for value in values:
         size += len(value) + len(separator)
         meter.tick(size)
         parts.append(value)
-    return str(separator).join(parts)
+    return meter.made(str(separator).join(parts))
 
 
 def _replace_filter(s: Any, old: str, new: str, count: int | None = None) -> str:
-    return replaced(str(METER.get().checked(s)), str(old), str(new), -1 if count is None else count)
+    meter = METER.get()
+    return replaced(meter.written(s), meter.written(old), meter.written(new), -1 if count is None else count)
 
 
 def replaced(text: str, old: str, new: str, count: int = -1) -> str:
+    """The text with one of its parts exchanged for another, if it is not too long."""
+    meter = METER.get()
+    meter.tick(len(text))
     found = text.count(old) if count < 0 else min(count, text.count(old))
-    METER.get().tick(len(text) + found * len(new))
-    return text.replace(old, new, count)
+    meter.tick(len(text) + found * len(new))
+    return meter.made(text.replace(old, new, count))
 
 
 def _indent(s: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
-    text = str(METER.get().checked(s))
-    METER.get().tick(len(text) + (text.count("\n") + 1) * (width if isinstance(width, int) else len(width)))
-    return jinja2.filters.do_indent(text, width, first, blank)
+    meter = METER.get()
+    text = meter.written(s)
+    meter.tick(len(text) + (text.count("\n") + 1) * (width if isinstance(width, int) else len(width)))
+    return meter.made(jinja2.filters.do_indent(text, width, first, blank))
 
 
 def _round(value: float, precision: int = 0, method: str = "common") -> float:
@@ -144,7 +191,11 @@ def _raise_exception(message: str) -> None:
     raise jinja2.TemplateError(str(message))
 
 
-def _measured(value: Any) -> Any:
+def _built(value: Any) -> Any:
+    return METER.get().moved(value)
+
+
+def _compared(value: Any) -> Any:
     return METER.get().checked(value)
 
 
@@ -155,9 +206,18 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "replace": _replace_filter,
     "indent": _indent,
     "round": _round,
+    "length": _length,
+    "count": _length,
+    "trim": _trim,
+    "int": _int,
     CONCATENATED: _concatenated,
-    BUILT: _measured,
+    BUILT: _built,
     EACH: _each,
+    COMPARED: _compared,
+}
+TESTS: dict[str, Callable[..., Any]] = {
+    **jinja2.tests.TESTS,
+    **{name: _compares(jinja2.tests.TESTS[name]) for name in _COMPARING.split()},
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "range": _range,

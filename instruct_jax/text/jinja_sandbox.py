@@ -1,13 +1,15 @@
 """Foreign Jinja templates run in bounds: what they may call is on a list, and time, text and nesting have limits.
 
 Chat templates come with downloaded models, so they are programs of strangers. Jinja's own sandbox keeps them away from
-Python's insides; what is added here keeps them from taking all time or memory. Every way to make something large passes
-a meter: operators, loops, calls, filters, literals, and what is printed.
+Python's insides; what is added here keeps them from taking all time or memory. Every way to make something large, or to
+look at all of something large, passes a meter: operators, comparisons, tests, slices, loops, calls, filters, literals, and
+what is printed.
 """
 
 import contextlib
 import dataclasses
 import re
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -22,12 +24,28 @@ import jinja2.utils
 from jinja2.visitor import NodeTransformer
 
 from instruct_jax.errors import InputError
-from instruct_jax.text.jinja_filters import BUILT, CONCATENATED, EACH, FILTERS, FUNCTIONS, concat, joined, replaced
-from instruct_jax.text.jinja_meter import METER, LimitError, Meter, metered
+from instruct_jax.text.jinja_filters import (
+    BUILT,
+    COMPARED,
+    CONCATENATED,
+    EACH,
+    FILTERS,
+    FUNCTIONS,
+    TESTS,
+    concat,
+    joined,
+    replaced,
+)
+from instruct_jax.text.jinja_meter import METER, LimitError, Meter
 
 SOURCE_CHARACTERS = 100_000  # of a template; the longest public ones have 30,000
 _NODES = 10_000  # of a parsed template; the longest public ones have some 1,500
 _BITS = 256  # of a whole number
+
+# Methods of text that compare, at worst, every place of a text with every place of another; Python's others are linear.
+_SEARCHES = ("rfind", "rindex", "rsplit", "rpartition", "strip", "lstrip", "rstrip")
+
+_SCOPES = ("_loop_vars", "_block_vars")  # what Jinja passes to calls within loops and blocks, for itself
 
 _METHODS = {
     str: (
@@ -71,24 +89,24 @@ class Program:
             raise InputError(f"chat template {name!r} has {len(source):,} characters; expected at most {SOURCE_CHARACTERS:,}")
         environment = _Environment()
         environment.globals |= functions
-        with self._errors(), metered(Meter(len(source))):
+        with self._errors(), Meter().render(source):
             self._template = environment.from_string(source)
         self.marks_generated = re.search(r"\{%[-+]?\s*generation\b", source) is not None
 
-    def run(self, variables: Mapping[str, Any], marks: tuple[str, str]) -> Text:
+    def run(self, variables: Mapping[str, Any], marks: tuple[str, str], meter: Meter | None = None) -> Text:
         """What the template writes.
 
         Args:
           variables: plain values: text, numbers, lists, dicts.
           marks: two characters that occur in none of them, to find again what the template marks as generated.
+          meter: of the conversation, where it is written several times; None: this time is the only one.
 
         Raises:
           InputError: the template refuses, fails, or takes more than it may; with the line and its own words.
         """
-        meter = Meter(0)
-        with self._errors(), metered(meter):
-            meter.limit += 8 * meter.size_of(variables, unlimited=True)
-            meter.marks = marks
+        meter = meter or Meter()
+        meter.marks = marks
+        with self._errors(), meter.render(variables):
             parts, size = [], 0
             for part in self._template.generate(variables):
                 size += len(part)
@@ -157,10 +175,10 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=[_Generation, jinja2.ext.loopcontrols],
-            finalize=lambda value: METER.get().checked(value),
+            finalize=lambda value: METER.get().written(value),
             optimized=False,
         )
-        self.filters, self.globals = dict(FILTERS), dict(FUNCTIONS)
+        self.filters, self.tests, self.globals = dict(FILTERS), dict(TESTS), dict(FUNCTIONS)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         return _Bounds().visit(super()._parse(source, name, filename))
@@ -176,16 +194,24 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
             return True
         return any(attr in names.split() for kind, names in _METHODS.items() if isinstance(obj, kind))
 
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        METER.get().tick()  # the attributes that a filter is given may be many, in many values
+        return super().getitem(obj, argument)
+
     def call(self, context: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         meter = METER.get()
-        meter.tick()
+        meter.tick(len(args))
+        meter.charge(sys.getsizeof(args) + sys.getsizeof(kwargs))
         owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
-        if isinstance(owner, str) and name == "replace":
-            return replaced(owner, *args, **kwargs)
-        if isinstance(owner, str) and name == "join":
-            return joined(owner, *args, **kwargs)
+        given = {key: value for key, value in kwargs.items() if key not in _SCOPES}
+        if not isinstance(function, jinja2.runtime.Macro):
+            meter.checked((args, given, owner if isinstance(owner, list | tuple) else None))
+        if isinstance(owner, str):
+            meter.search(owner, max(map(str, (*args, *given.values())), key=len, default="") if name in _SEARCHES else "")
+            if name in ("replace", "join"):
+                return (replaced if name == "replace" else joined)(owner, *args, **given)
         result = super().call(context, function, *args, **kwargs)
-        return result if isinstance(result, jinja2.utils.Namespace) else meter.checked(result)
+        return result if isinstance(result, jinja2.utils.Namespace) else meter.made(result)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         meter = METER.get()
@@ -196,19 +222,21 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
             meter.tick(sum(sized))
         elif operator == "*" and sized and whole:
             meter.tick(sized[0] * max(0, whole[0]))
+        elif any(one.bit_length() > _BITS for one in whole):
+            raise LimitError(f"{operator} takes whole numbers of at most {_BITS} bits")
         elif operator in ("*", "**") and len(whole) == 2:
             bits = left.bit_length() + right.bit_length() if operator == "*" else left.bit_length() * max(1, abs(right))
             if bits > _BITS:
                 raise LimitError(f"{operator} makes a number of {bits:,} bits; at most {_BITS} are allowed")
         elif operator == "%" and isinstance(left, str):
             raise LimitError("formatting with % is not available; join texts with ~")
-        return meter.checked(super().call_binop(context, operator, left, right))
+        return meter.moved(super().call_binop(context, operator, left, right))
 
     concat = staticmethod(concat)
 
 
 class _Bounds(NodeTransformer):
-    """Sends through the meter what Jinja would compile to plain Python: loops, literals, and joining with ~."""
+    """Sends through the meter what Jinja would compile to plain Python: loops, literals, slices, comparisons, joining with ~."""
 
     def __init__(self):
         self._nodes = 0
@@ -234,6 +262,17 @@ class _Bounds(NodeTransformer):
     def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
         self.generic_visit(node)
         return _filter(node, BUILT) if node.ctx == "load" else node
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
+        self.generic_visit(node)
+        return _filter(node, BUILT) if isinstance(node.arg, nodes.Slice) else node
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
+        self.generic_visit(node)
+        node.expr = _filter(node.expr, COMPARED)
+        for operand in node.ops:
+            operand.expr = _filter(operand.expr, COMPARED)
+        return node
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
         self.generic_visit(node)

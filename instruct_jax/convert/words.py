@@ -1,5 +1,6 @@
 """The tokenizer and chat template of an HF folder: read for a manifest, kept beside the weights, written back."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any
 from instruct_jax.convert.json_file import read_object
 from instruct_jax.convert.tokenizer_json import write_tokenizer
 from instruct_jax.text.chat import BARE, TurnTemplate, stop_ids, template_from_json
-from instruct_jax.text.chat_files import folder_files, folder_source, load_chat_template, turns_as_jinja
+from instruct_jax.text.chat_files import folder_files, folder_source, load_chat_template, turns_as_jinja, with_given
 from instruct_jax.text.hugging_face_tokenizer import HuggingFaceTokenizer
 from instruct_jax.text.tokenizer import load_tokenizer
 
@@ -19,17 +20,25 @@ _CONFIG = "tokenizer_config.json"
 _BESIDE = (_CONFIG, "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "chat_template.*")
 
 
-def read_words(folder: Path) -> dict[str, Any]:
+def read_words(folder: Path, date: str | None = None, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What the manifest of a checkpoint says of its tokenizer and chat template; None for both where there is no tokenizer.
 
+    Args:
+      folder: an HF folder.
+      date, variables: of its chat template; see `with_given`.
+
     Raises:
-      InputError: one of them is damaged.
+      InputError: one of them is damaged, or the template does not take what is given.
     """
     if not any(file for pattern in _TOKENIZERS for file in folder.glob(pattern)):
         return {"tokenizer": None, "chat_template": None}
     tokenizer = load_tokenizer(folder)
-    # A model that was never taught to chat is asked with nothing between prompt and answer.
-    template = BARE if folder_source(folder) is None else load_chat_template(folder, tokenizer)
+    if folder_source(folder) is None:
+        # A model that was never taught to chat is asked with nothing between prompt and answer, and begins with bos only
+        # where its tokenizer begins every text so.
+        template = with_given(dataclasses.replace(BARE, bos=tokenizer.adds_bos), date, variables)
+    else:
+        template = load_chat_template(folder, tokenizer, date, variables)
     described = {"fingerprint": tokenizer.fingerprint, "vocab_size": tokenizer.vocab_size}
     return {"tokenizer": described, "chat_template": template.to_json()}
 
@@ -64,7 +73,7 @@ def write_words(run: Path, manifest: Mapping[str, Any], origin: Path | None, fol
     same_tokenizer = known.get("tokenizer") == manifest["tokenizer"]
     if same_tokenizer:
         copy_words(origin / "tokenizer", folder)
-        if known["chat_template"] == manifest["chat_template"]:
+        if known["chat_template"]["fingerprint"] == manifest["chat_template"]["fingerprint"]:  # whatever it is called
             return {}
     tokenizer = load_tokenizer(run / "tokenizer")
     if not same_tokenizer:

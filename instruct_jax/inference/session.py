@@ -8,6 +8,7 @@ loaded.generate(["What is the sum of two and three?"])
 import dataclasses
 import functools
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -183,10 +184,17 @@ class Session:
         )
 
     def stop_ids(self) -> tuple[int, ...]:
-        """The ids that end an answer: the template's turn end, and what the folder's generation settings add."""
+        """The ids that end an answer: the template's turn end, the tokenizer's end of text, and what the folder adds."""
         tokenizer, template = self.words()
+        own = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
         more = (self.manifest.get("generation") or {}).get("eos_token_id", ())
-        return tuple(dict.fromkeys((*stop_ids(template, tokenizer), *more)))
+        try:
+            closing = stop_ids(template, tokenizer)
+        except InputError:
+            if not _why_untrainable(template):
+                raise
+            closing = ()
+        return tuple(dict.fromkeys((*closing, *own, *more)))
 
     def option_logprobs(
         self, questions: Sequence[tuple[Messages, Sequence[str]]], batch_tokens: int = 8192
@@ -197,8 +205,8 @@ class Session:
         own beginning "New". Nothing of the question counts.
         """
         conversations = [
-            Conversation((*_question(turns).messages, Message("assistant", option)))
-            for turns, options in questions
+            dataclasses.replace(asked, messages=(*asked.messages, Message("assistant", option)))
+            for asked, options in ((_question(turns), options) for turns, options in questions)
             for option in options
         ]
         tokenizer, template = self.words()
@@ -247,7 +255,10 @@ def open(path: str | Path, mesh: jax.sharding.Mesh | None = None, dtype: Any = "
             "restore the tokenizer that the model was trained with"
         )
     opened = Session(model, tokenizer, chat_template(manifest, folder), manifest, folder, step)
-    opened.stop_ids()  # a control token that the tokenizer lacks is an error here, not at the first answer
+    stops = opened.stop_ids()  # a control token that the tokenizer lacks is an error here, not at the first answer
+    if reason := _why_untrainable(opened.template):
+        ends = ", ".join(f"{one} ({tokenizer.piece(one)})" for one in stops) or "nothing but their longest length"
+        print(f"{folder} can be asked, and neither scored nor trained: {reason}. Answers stop on {ends}", file=sys.stderr)
     return opened
 
 
@@ -263,6 +274,15 @@ def chat_template(manifest: Mapping[str, Any], folder: Path) -> ChatTemplate:
         return template_from_json(manifest["chat_template"])
     except InputError as error:
         raise InputError(f"{folder}: its {error}") from None
+
+
+def _why_untrainable(template: ChatTemplate) -> str:
+    """Why no loss mask can be derived from what a template writes; "" where one can."""
+    try:
+        template.spans(Conversation((Message("user", "a"), Message("assistant", "b"))))
+    except InputError as error:
+        return str(error).partition(";")[0]
+    return ""
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -129,15 +129,15 @@ def _print(conversations: Sequence[Conversation], console: Console) -> None:
         table.add_column(overflow="fold")
         *asked, answer = conversation.messages
         for message in asked:
-            table.add_row(message.role, Text(message.text))
+            table.add_row(Text(_printable(message.role)), Text(_printable(message.text)))
         table.add_row(Text("answer", style="bold green"), Text(_printable(answer.text), style="bold"))
         console.print(table)
         console.print()
 
 
-def _printable(answer: str) -> str:
-    """An answer as a terminal may have it: a model can write codes that would move its cursor."""
-    return "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in answer) or "(nothing)"
+def _printable(text: str) -> str:
+    """A text as a terminal may have it: a model, or a file, can hold codes that would move its cursor."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in text) or "(nothing)"
 
 
 def _write(file: Path, conversations: Sequence[Conversation]) -> None:

@@ -82,7 +82,7 @@ class Preparation:
             "task_identities": {one.task.name: self._task_identity(one) for one in tasks},
         }
         values = json.loads(json.dumps(values))  # as the manifest will give it back: lists for tuples
-        return {"identity": identity_of(values), **values}
+        return {"identity": identity_of({name: _deciding(name, value) for name, value in values.items()}), **values}
 
     def _task_identity(self, one: MixtureTask) -> str:
         splits = [self.split]
@@ -115,12 +115,17 @@ def is_finished(folder: Path, description: dict[str, Any]) -> bool:
         if name == "task_identities":
             theirs = found.get(name, {})
             different += [f"task {task}" for task in sorted({*value, *theirs}) if value.get(task) != theirs.get(task)]
-        elif name != "identity" and found.get(name) != value:
+        elif name != "identity" and _deciding(name, found.get(name)) != _deciding(name, value):
             different.append(name)
     raise InputError(
         f"{folder} holds a dataset made differently ({', '.join(different[:5])}{', ...' if different[5:] else ''}); "
         "choose another WORKDIR, or delete it to make it anew"
     )
+
+
+def _deciding(name: str, value: Any) -> Any:
+    """What of a description's entry decides the rows: of a chat template all but its name, which is that of its folder."""
+    return value["fingerprint"] if name == "chat_template" and value else value
 
 
 _INSTRUCT_FIELDS = tuple(field.name for field in dataclasses.fields(Instruct) if field.name != "templates")

@@ -2,8 +2,9 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -17,9 +18,8 @@ from instruct_jax.tasks.instruct import ZERO_SHOT, PromptSettings
 from instruct_jax.tasks.mixture import NOTHING_HELD_OUT, HeldOut, import_modules, mixture_tasks
 from instruct_jax.tasks.preparation import Preparation, is_finished
 from instruct_jax.tasks.rows import write_rows
-from instruct_jax.text.chat_files import load_chat_template
+from instruct_jax.tasks.words import load_words
 from instruct_jax.text.conversation import ChatTemplate
-from instruct_jax.text.tokenizer import load_tokenizer
 
 
 def prepare(
@@ -37,6 +37,8 @@ def prepare(
     held_out: HeldOut = NOTHING_HELD_OUT,
     evaluation: Evaluation | None = None,
     prompts: PromptSettings = ZERO_SHOT,
+    template_date: str | None = None,
+    template_variables: Mapping[str, Any] | None = None,
     config: str = "",
 ) -> None:
     """Write the dataset of a mixture: rows of `length` tokens, evaluation items, tokenizer and manifest.
@@ -47,8 +49,8 @@ def prepare(
     Args:
       workdir: the dataset's folder.
       mixture: name of a registered SeqIO mixture or task.
-      tokenizer: what `load_tokenizer` reads.
-      chat_template: how turns are written; or a path, of which `load_chat_template` reads it.
+      tokenizer: what `load_tokenizer` reads, or one of a run's states.
+      chat_template: how turns are written; or a path, of which `load_chat_template` reads it, or one of a run's states.
       length: T, tokens a row.
       seed: decides which examples, their order and their wordings.
       examples: how many examples in all; None for the sum of the tasks' sizes.
@@ -59,6 +61,8 @@ def prepare(
       held_out: clusters and datasets that training never sees.
       evaluation: which items to keep back for evaluation; None for none.
       prompts: how prompts are made.
+      template_date: "YYYY-MM-DD" for a Jinja template that writes today's date; None: as the template has it.
+      template_variables: what else a Jinja template is given, such as {"enable_thinking": False}.
       config: the configuration text, for the manifest.
 
     Raises:
@@ -66,11 +70,11 @@ def prepare(
     """
     console, start, folder = Console(), time.monotonic(), Path(workdir)
     import_modules(modules)
-    words = load_tokenizer(tokenizer)
+    words, template = load_words(tokenizer, chat_template, template_date, template_variables)
     job = Preparation(
         mixture=mixture,
         tokenizer=words,
-        chat_template=load_chat_template(chat_template, words) if isinstance(chat_template, str) else chat_template,
+        chat_template=template,
         length=length,
         seed=seed,
         examples=examples,

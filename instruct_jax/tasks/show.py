@@ -1,8 +1,9 @@
 """show: examples as the model will see them, token by token, in a terminal or as a page (a program)."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -10,9 +11,9 @@ from rich.console import Console
 from instruct_jax.artifacts.dataset import Dataset
 from instruct_jax.artifacts.records import Row
 from instruct_jax.errors import InputError
+from instruct_jax.tasks.words import load_words
 from instruct_jax.text import picture_page, picture_terminal
 from instruct_jax.text.chat import INSTRUCT, Rendered, render_rows
-from instruct_jax.text.chat_files import load_chat_template
 from instruct_jax.text.conversation import ChatTemplate
 from instruct_jax.text.conversation_lines import ConversationLines
 from instruct_jax.text.overflow import POLICIES, fit
@@ -27,6 +28,8 @@ def show(
     jsonl: str | None = None,
     tokenizer: str | None = None,
     chat_template: ChatTemplate | str = INSTRUCT,
+    template_date: str | None = None,
+    template_variables: Mapping[str, Any] | None = None,
     length: int | None = None,
     modules: Sequence[str] = (),
     split: str = "train",
@@ -47,8 +50,9 @@ def show(
       mixture: name of a registered SeqIO mixture or task; or else
       dataset: folder of a prepared dataset; or else
       jsonl: a file of conversations; see `instruct_jax.text.conversation_lines`.
-      tokenizer: what `load_tokenizer` reads; a dataset has its own.
-      chat_template: how turns are written, or a path that `load_chat_template` reads; a dataset's already are.
+      tokenizer: what `load_words` reads; a dataset has its own.
+      chat_template: how turns are written, or a path that `load_words` reads; a dataset's already are.
+      template_date, template_variables: of a Jinja template; see `with_given`.
       length: tokens that a row has; None for no bound. A dataset's is its own.
       modules: imported first; they register tasks.
       split: of the mixture.
@@ -70,6 +74,8 @@ def show(
         raise InputError(f"COUNT is {count}; expected at least 1")
     if overflow not in POLICIES:
         raise InputError(f"OVERFLOW is {overflow!r}; expected one of {', '.join(POLICIES)}")
+    if length is not None and length < 2:
+        raise InputError(f"LENGTH is {length}; rows need at least 2 tokens, and None stands for no bound")
     wanted = _pattern(task)
     if dataset is not None:
         if tokenizer is not None or length is not None:
@@ -78,8 +84,7 @@ def show(
     else:
         if tokenizer is None:
             raise InputError(f"TOKENIZER is not set; {given[0]} needs one: a file, a folder that holds one, or bytes")
-        loaded = load_tokenizer(tokenizer)
-        template = load_chat_template(chat_template, loaded) if isinstance(chat_template, str) else chat_template
+        loaded, template = load_words(tokenizer, chat_template, template_date, template_variables)
         if jsonl is not None:
             if task is not None:
                 raise InputError("TASK chooses among the tasks of a mixture or dataset; a JSONL has none: leave it unset")

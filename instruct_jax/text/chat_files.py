@@ -1,7 +1,10 @@
 """A chat template from where it is kept, or as an exported folder keeps it: Hugging Face's files, Jinja, our manifests."""
 
+import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from instruct_jax.errors import InputError
 from instruct_jax.text.chat import ROLES, TurnTemplate, marked_spans, template_from_json
@@ -13,19 +16,52 @@ from instruct_jax.text.tokenizer_config import read_config, read_object
 FILE = "chat_template.jinja"
 
 
-def load_chat_template(path: str | Path, tokenizer: Tokenizer, date: str | None = None) -> ChatTemplate:
+def load_chat_template(
+    path: str | Path, tokenizer: Tokenizer, date: str | None = None, variables: Mapping[str, Any] | None = None
+) -> ChatTemplate:
     """The chat template at a path.
 
     Args:
       path: a checkpoint or dataset folder, whose manifest records its template; a Hugging Face folder with a
         chat_template.jinja or a tokenizer_config.json that holds one; or a .jinja file.
       tokenizer: whose control tokens a Jinja template writes.
-      date: "YYYY-MM-DD" for templates that write today's date; None: they cannot ask for it.
+      date: "YYYY-MM-DD" for templates that write today's date; None: as recorded, and a file's template cannot ask for it.
+      variables: what else the template is given, such as {"enable_thinking": False}; beside those that are recorded.
 
     Raises:
       InputError: there is none, or it is no template.
     """
-    path = Path(path)
+    return with_given(_kept(Path(path), tokenizer), date, variables)
+
+
+def with_given(template: ChatTemplate, date: str | None, variables: Mapping[str, Any] | None) -> ChatTemplate:
+    """The template with another date, unless that is None, and with these variables beside its own.
+
+    Raises:
+      InputError: it is a table of turns, which asks for neither; or a value is none that JSON has.
+    """
+    if date is None and not variables:
+        return template
+    if not isinstance(template, JinjaTemplate):
+        raise InputError(
+            f"chat template {template.name!r} is a table of turns, which takes no date and no variables; leave TEMPLATE_DATE "
+            "and TEMPLATE_VARIABLES unset, or choose a template in Jinja"
+        )
+    if not isinstance(variables, Mapping | None):
+        raise InputError(f"TEMPLATE_VARIABLES is {variables!r:.60}; expected an object such as {{'enable_thinking': False}}")
+    both = {**template.variables, **(variables or {})}
+    try:
+        json.dumps(both, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"TEMPLATE_VARIABLES holds what JSON has not ({error}); give text, numbers, lists and objects") from None
+    try:
+        return dataclasses.replace(template, date=template.date if date is None else date, variables=both)
+    except (TypeError, InputError) as error:
+        raise InputError(f"TEMPLATE_DATE is {date!r}, which is no date ({error}); write YYYY-MM-DD") from None
+
+
+def _kept(path: Path, tokenizer: Tokenizer) -> ChatTemplate:
+    """The template at a path, as it is kept there."""
     if not path.exists():
         raise InputError(f"there is no chat template at {path}; give a checkpoint, a Hugging Face folder or a .jinja file")
     if path.is_dir() and (path / "manifest.json").exists():
@@ -46,9 +82,8 @@ def load_chat_template(path: str | Path, tokenizer: Tokenizer, date: str | None 
         tokenizer.eos_token,
         tokenizer.special_tokens,
         dict(read_config(folder).named),
-        date,
-        tokenizer.adds_bos,
-        path.resolve().name,
+        adds_bos=tokenizer.adds_bos,
+        name=path.resolve().name,
     )
 
 

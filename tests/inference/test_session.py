@@ -1,5 +1,6 @@
 """session.open gives the model, tokenizer and template of any folder, and the reference's own numbers from it."""
 
+import dataclasses
 import json
 import shutil
 
@@ -52,7 +53,7 @@ def test_an_hf_folder_gives_the_reference_logits(fixture, opened):
 
 def test_a_base_model_goes_on_from_the_bare_text_as_the_reference_does(fixture, opened):
     text = " ".join(f"w{token}" for token in fixture[1]["tokens"][:24])  # as its README says
-    assert opened.template == BARE
+    assert opened.template == dataclasses.replace(BARE, bos=False)
     wanted = fixture[1]["greedy"][:8].tolist()
     end = wanted.index(1) if 1 in wanted else 8
     assert opened.generate([text], max_tokens=8) == [" ".join(f"w{token}" for token in wanted[:end])]
@@ -79,6 +80,76 @@ def test_the_folders_own_ends_stop_an_answer_too(opened, hf_folder, tmp_path):
     ends = {"eos_token_id": [1, int(first[1:])]}
     (tmp_path / "model" / "generation_config.json").write_text(json.dumps(ends))
     assert session.open(tmp_path / "model").generate(["w5 w6"], max_tokens=8) == [""]
+
+
+# An answer begins with thinking that the template never writes back, so that no mask can be derived; tools go on top.
+THINKING = (
+    "{{ tools|tojson if tools }}{% for m in messages %}{{ 'w3 ' if m.role == 'assistant' else 'w2 ' }}{{ m.content }} "
+    "{{ 'w1' if m.role == 'assistant' }}{% endfor %}{% if add_generation_prompt %}w3 w4 {% endif %}"
+)
+CONTROLS = {"eos_token": "w1", "additional_special_tokens": ["w2", "w3"]}
+
+
+def with_template(hf_folder, folder, template, config=CONTROLS):
+    """The folder with a chat template whose turns begin with w2 and w3."""
+    shutil.copytree(hf_folder, folder)
+    (folder / "chat_template.jinja").write_text(template)
+    words = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    words.add_special_tokens(["w2", "w3"])
+    words.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_a_model_whose_template_gives_no_mask_is_served_all_the_same(hf_folder, tmp_path, capsys):
+    folder = with_template(hf_folder, tmp_path / "model", THINKING)
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [1, 7]}))
+    loaded = session.open(folder)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "neither scored nor trained" in line
+    assert "the loss mask of turn 1 cannot be derived" in line
+    assert "1 (w1)" in line
+    assert "7 (w7)" in line
+    assert set(loaded.stop_ids()) == {1, 7}
+    asked = [("user", "w5 w6")]
+    assert loaded.prompt_text(asked).split() == ["w2", "w5", "w6", "w3", "w4"]
+    ids = np.array([[2, 5, 6, 3, 4]])
+    greedy = int(np.asarray(loaded.logits(ids))[0, -1].argmax())
+    first = list(loaded.answers([asked], max_new_tokens=4)[0].tokens[:1])
+    assert first == ([] if greedy in (1, 7) else [greedy])
+    with pytest.raises(InputError, match="loss mask of turn 1 cannot be derived"):
+        loaded.option_logprobs([(asked, ["w8"])])
+
+
+def test_a_model_whose_template_gives_a_mask_opens_without_a_word(hf_folder, tmp_path, capsys):
+    session.open(with_template(hf_folder, tmp_path / "model", THINKING.replace("w3 w4 ", "w3 ")))
+    assert capsys.readouterr().err == ""
+
+
+def test_an_option_is_scored_behind_its_tools(hf_folder, tmp_path):
+    loaded = session.open(with_template(hf_folder, tmp_path / "model", THINKING.replace("w3 w4 ", "w3 ")))
+    asked = Conversation((Message("user", "w5"),), ({"w9": "w9"},))
+    with_tools, without = loaded.option_logprobs([(asked, ["w8"]), (Conversation(asked.messages), ["w8"])])
+    rendered = loaded.template.spans(dataclasses.replace(asked, messages=(*asked.messages, Message("assistant", "w8"))))
+    assert "w9" in "".join(span.text for span in rendered)
+    assert with_tools[0].total != without[0].total
+
+
+def test_a_base_model_begins_with_bos_only_where_its_tokenizer_does(hf_folder, tmp_path):
+    """As transformers encodes a text for these files: a bos that is named is not one that is written."""
+    begins = tokenizers.processors.TemplateProcessing(single="w1 $A", special_tokens=[("w1", 1)])
+    for name, processor, prompt in (("gpt2", None, [5, 6]), ("llama2", begins, [1, 5, 6])):
+        folder = tmp_path / name
+        shutil.copytree(hf_folder, folder)
+        words = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        if processor is not None:
+            words.post_processor = processor
+        words.save(str(folder / "tokenizer.json"))
+        (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "w1", "eos_token": "w1"}))
+        loaded = session.open(folder)
+        question = session.conversation_of([("user", "w5 w6")])
+        (rendered,) = session.render_batch([question], loaded.template, loaded.tokenizer, add_generation_prompt=True)
+        assert rendered.tokens.tolist() == words.encode("w5 w6").ids == prompt
 
 
 def test_a_folder_without_a_tokenizer_opens_and_says_so_when_asked(fixture):

@@ -16,6 +16,7 @@ from instruct_jax.errors import InputError
 from instruct_jax.inference import session, talk
 from instruct_jax.model.decoder import Decoder
 from instruct_jax.text.chat import DIALOGUE
+from instruct_jax.text.conversation import Conversation, Message
 from instruct_jax.text.pieces import ByteTokenizer
 
 
@@ -81,6 +82,14 @@ def test_a_chat_remembers_until_it_is_reset(checkpoint):
 def test_an_answer_cannot_steer_the_terminal():
     assert talk._printable("a\x1b[2Jb\n") == "a\ufffd[2Jb\n"
     assert talk._printable("") == "(nothing)"
+
+
+def test_a_question_and_its_role_are_printed_as_they_are_spelled(capsys):
+    """Brackets are no markup, and codes of the terminal no codes."""
+    turns = [Message("[/bold]", "[red]q\x1b[2J"), Message("assistant", "a")]
+    talk._print([Conversation(tuple(turns))], Console(width=100))
+    (asked, *_) = capsys.readouterr().out.splitlines()
+    assert asked.split() == ["[/bold]", "[red]q\ufffd[2J"]
 
 
 def test_what_cannot_be_asked_is_told_in_one_line(repository, checkpoint, tmp_path):

@@ -45,6 +45,7 @@ _BITS = 256  # of a whole number
 # Methods of text that compare, at worst, every place of a text with every place of another; Python's others are linear.
 _SEARCHES = ("rfind", "rindex", "rsplit", "rpartition", "strip", "lstrip", "rstrip")
 
+_COPIES = 8  # of its arguments, on the way to a macro
 _SCOPES = ("_loop_vars", "_block_vars")  # what Jinja passes to calls within loops and blocks, for itself
 
 _METHODS = {
@@ -201,7 +202,7 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
     def call(self, context: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         meter = METER.get()
         meter.tick(len(args))
-        meter.charge(sys.getsizeof(args) + sys.getsizeof(kwargs))
+        meter.charge(_COPIES * (sys.getsizeof(args) + sys.getsizeof(kwargs)))
         owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
         given = {key: value for key, value in kwargs.items() if key not in _SCOPES}
         if not isinstance(function, jinja2.runtime.Macro):

@@ -44,6 +44,15 @@ def read_manifest(folder: str | Path, kind: str) -> dict[str, Any]:
     return manifest
 
 
+def inherited(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint's manifest passes on to those made from it: how an imported model's answers end, where it is one's.
+
+    >>> inherited({"generation": {"eos_token_id": [2]}, "identity": "a"})
+    {'generation': {'eos_token_id': [2]}}
+    """
+    return {"generation": manifest["generation"]} if "generation" in manifest else {}
+
+
 def identity_of(content: Any) -> str:
     """A short stable hash of anything JSON can hold: equal content, equal identity."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]

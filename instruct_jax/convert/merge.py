@@ -10,7 +10,7 @@ from flax import nnx
 from rich.console import Console
 
 from instruct_jax.artifacts.checkpoint import copy_tokenizer, locate, save_parameters
-from instruct_jax.artifacts.manifest import fresh_partial, identity_of, require_unused, versions, write_manifest
+from instruct_jax.artifacts.manifest import fresh_partial, identity_of, inherited, require_unused, versions, write_manifest
 from instruct_jax.artifacts.saved_parameters import SavedParameters
 from instruct_jax.core import mesh as meshes
 from instruct_jax.core import modules
@@ -59,6 +59,7 @@ def merge(
         "model": source.base.describe(),
         "tokenizer": manifest["tokenizer"],
         "chat_template": manifest["chat_template"],
+        **inherited(manifest),
         "identity": identity_of(["merged", manifest["identity"], saved.step, dtype]),
         "parents": {"init_from": origin},
         "config": config,

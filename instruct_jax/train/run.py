@@ -10,7 +10,7 @@ import optax
 from jax.experimental import multihost_utils
 
 from instruct_jax.artifacts import checkpoint
-from instruct_jax.artifacts.manifest import NAME, identity_of, read_manifest, versions, write_manifest
+from instruct_jax.artifacts.manifest import NAME, identity_of, inherited, read_manifest, versions, write_manifest
 from instruct_jax.artifacts.saved_parameters import SavedParameters, base_record
 from instruct_jax.core import trees
 from instruct_jax.core.protocols import BatchSource, ModelSource
@@ -51,6 +51,7 @@ def run_manifest(
     return {
         **content,
         **({} if base is None else {"base": base}),
+        **_inherited(workdir, init_from),
         "identity": identity_of(content),
         "parents": parents,
         "config": config,
@@ -95,6 +96,13 @@ def _origin(workdir: Path, init_from: str | Path) -> dict[str, Any]:
             return known
     run, step = checkpoint.locate(init_from)
     return {"asked": str(init_from), "folder": str(run), "step": step, "identity": read_manifest(run, "checkpoint")["identity"]}
+
+
+def _inherited(workdir: Path, init_from: str | Path | None) -> dict[str, Any]:
+    """What the first parameters' manifest passes on; a run that has states of its own has it already."""
+    if checkpoint.saved_steps(workdir):
+        return inherited(read_manifest(workdir, "checkpoint"))
+    return {} if init_from is None else inherited(read_manifest(checkpoint.locate(init_from)[0], "checkpoint"))
 
 
 def _base(workdir: Path, model: ModelSource, shapes: TrainState, init_from: str | Path | None) -> dict[str, Any] | None:

@@ -1,16 +1,18 @@
 """The decoder's invariances: causality, isolation of packed documents, and the cache."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from instruct_jax.core import modules
 from instruct_jax.core.batch import Batch, positions_of
 from instruct_jax.errors import InputError
-from instruct_jax.model.decoder import REMAT, Decoder
+from instruct_jax.model.decoder import Decoder
 from instruct_jax.model.logprobs import token_logprobs
 from instruct_jax.model.rope import DynamicNTK, LinearScaling, Rope
 from instruct_jax.model.spec import DecoderSpec, Experts, LayerKind
@@ -54,7 +56,8 @@ def born(spec):
     return blueprint.merge({**arrays, **{path: arrays[path] + noise[path] for path in noise}})
 
 
-@pytest.fixture(scope="module", params=SPECS)
+# The windowed decoder and that with experts differ from the plain one in everything, and take every branch that it takes.
+@pytest.fixture(scope="module", params=[pytest.param("plain", marks=pytest.mark.slow), "windowed", "experts"])
 def model(request):
     return born(SPECS[request.param])
 
@@ -84,14 +87,36 @@ def alone(row):
     return Batch(tokens, segment_ids, positions_of(segment_ids), weights)
 
 
-def loss_and_gradient(model, batch):
+# Compiled once for each kind of model; the blocks' scan would else be compiled anew at every call.
+@nnx.jit
+def hidden_of(model, tokens, segment_ids, positions):
+    return model(tokens, segment_ids, positions)
+
+
+@nnx.jit
+def logits_of(model, batch):
+    return model.logits(model(batch.tokens, batch.segment_ids, batch.positions))
+
+
+@nnx.jit
+def logprobs_of(model, batch):
+    return token_logprobs(model, batch)
+
+
+@nnx.jit
+def extended(model, tokens, positions, cache, lengths=None):
+    return model.extend(tokens, positions, cache, lengths)
+
+
+def gradient_of(model):
+    """A compiled function batch -> loss, and its gradient by path."""
     blueprint, arrays = modules.split(model)
 
-    def loss(arrays):
+    def loss(arrays, batch):
         mean, _ = CrossEntropy(z_loss=1e-3)(blueprint.merge(arrays), batch)
         return mean.total / mean.weight
 
-    return jax.jit(jax.value_and_grad(loss))(arrays)
+    return functools.partial(jax.jit(jax.value_and_grad(loss)), arrays)
 
 
 def test_the_future_has_no_gradient(model):
@@ -110,16 +135,14 @@ def test_the_future_has_no_gradient(model):
 
 def test_packed_equals_alone_in_every_logit(model):
     row = packed()
-    together = model.logits(model(row.tokens, row.segment_ids, row.positions))
-    rows = alone(row)
-    apart = model.logits(model(rows.tokens, rows.segment_ids, rows.positions))
+    together, apart = logits_of(model, row), logits_of(model, alone(row))
     wanted = np.concatenate([apart[index, :length] for index, length in enumerate(LENGTHS)])
     np.testing.assert_allclose(together[0, : sum(LENGTHS)], wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_packed_equals_alone_in_loss_and_every_parameter_s_gradient(model):
-    row = packed()
-    (loss, gradient), (wanted_loss, wanted) = (loss_and_gradient(model, batch) for batch in (row, alone(row)))
+    row, compiled = packed(), gradient_of(model)
+    (loss, gradient), (wanted_loss, wanted) = (compiled(batch) for batch in (row, alone(row)))
     np.testing.assert_allclose(loss, wanted_loss, rtol=1e-6)
     assert set(gradient) == set(wanted)
     for path in wanted:
@@ -130,7 +153,7 @@ def test_a_changed_neighbour_changes_no_bit_nor_does_the_future(model):
     row = packed()
     tokens = row.tokens.copy()
     tokens[0, 2] = (tokens[0, 2] + 1) % 50  # in the first document
-    before, after = (token_logprobs(model, dataclasses.replace(row, tokens=one)) for one in (row.tokens, tokens))
+    before, after = (logprobs_of(model, dataclasses.replace(row, tokens=one)) for one in (row.tokens, tokens))
     assert not np.array_equal(before[0, : LENGTHS[0]], after[0, : LENGTHS[0]])
     assert np.array_equal(before[0, LENGTHS[0] :], after[0, LENGTHS[0] :])
     assert np.array_equal(before[0, :2], after[0, :2])
@@ -138,23 +161,23 @@ def test_a_changed_neighbour_changes_no_bit_nor_does_the_future(model):
 
 def test_a_segment_s_first_token_and_padding_score_nothing(plain):
     row = packed()
-    logprobs = np.asarray(token_logprobs(plain, row))
+    logprobs = np.asarray(logprobs_of(plain, row))
     assert np.array_equal(logprobs == 0, row.positions == 0)
 
 
 def test_token_logprobs_are_the_log_softmax_one_step_before(plain):
     row = packed()
-    logits = plain.logits(plain(row.tokens, row.segment_ids, row.positions))
+    logits = logits_of(plain, row)
     position = 3
     wanted = jax.nn.log_softmax(logits[0, position - 1])[row.tokens[0, position]]
-    np.testing.assert_allclose(token_logprobs(plain, row)[0, position], wanted, rtol=1e-5)
+    np.testing.assert_allclose(logprobs_of(plain, row)[0, position], wanted, rtol=1e-5)
 
 
 def test_id_zero_is_an_ordinary_token(plain):
     tokens = np.array([[3, 0, 0, 7]], np.int32)
     ones = np.ones_like(tokens)
     batch = Batch(tokens, ones, positions_of(ones), np.ones((1, 4), np.float32))
-    logprobs = token_logprobs(plain, batch)
+    logprobs = logprobs_of(plain, batch)
     assert np.all(np.asarray(logprobs[0, 1:]) < 0)
     mean, _ = CrossEntropy()(plain, batch)
     assert float(mean.weight) == 3
@@ -162,15 +185,22 @@ def test_id_zero_is_an_ordinary_token(plain):
 
 
 # A base that grows with the row turns a key by the length at which it was cached: no full pass does the same.
-@pytest.mark.parametrize("spec", [SPEC, WINDOWED, dataclasses.replace(EXPERTS, kinds=SPEC.kinds)], ids=SPECS)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(SPEC, id="plain", marks=pytest.mark.slow),
+        pytest.param(WINDOWED, id="windowed"),
+        pytest.param(dataclasses.replace(EXPERTS, kinds=SPEC.kinds), id="experts"),
+    ],
+)
 def test_cached_decode_equals_teacher_forcing(spec):
     model = born(spec)
     tokens = np.random.default_rng(0).integers(0, 50, (2, 8)).astype(np.int32)
     positions = np.broadcast_to(np.arange(8, dtype=np.int32), (2, 8))
-    wanted = model(tokens, np.ones_like(tokens), positions)
+    wanted = hidden_of(model, tokens, np.ones_like(tokens), positions)
     cache, parts, start = model.empty_cache(2, 11), [], 0
     for size in (5, 1, 1, 1):
-        hidden, cache = model.extend(tokens[:, start : start + size], positions[:, start : start + size], cache)
+        hidden, cache = extended(model, tokens[:, start : start + size], positions[:, start : start + size], cache)
         parts.append(hidden)
         start += size
     np.testing.assert_allclose(np.concatenate(parts, axis=1), wanted, rtol=1e-4, atol=1e-5)
@@ -180,10 +210,10 @@ def test_a_prompt_s_padding_neither_lengthens_it_nor_reaches_an_expert():
     model = born(EXPERTS)
     tokens = np.random.default_rng(0).integers(0, 50, (2, 8)).astype(np.int32)
     positions = np.broadcast_to(np.arange(8, dtype=np.int32), (2, 8))
-    padded, _ = model.extend(tokens, positions, model.empty_cache(2, 8), np.array([8, 5], np.int32))
+    padded, _ = extended(model, tokens, positions, model.empty_cache(2, 8), np.array([8, 5], np.int32))
     for row, length in enumerate((8, 5)):
         segment_ids = (positions[row:][:1] < length).astype(np.int32)
-        wanted = model(tokens[row:][:1], segment_ids, positions[row:][:1])
+        wanted = hidden_of(model, tokens[row:][:1], segment_ids, positions[row:][:1])
         np.testing.assert_allclose(padded[row, :length], wanted[0, :length], rtol=1e-4, atol=1e-5)
 
 
@@ -191,17 +221,17 @@ def test_a_window_hides_what_lies_before_it():
     model = born(dataclasses.replace(WINDOWED, layers=2, kinds=(LayerKind(window=3),)))
     tokens = jnp.arange(8)[None]
     ones = jnp.ones_like(tokens)
-    hidden = [model(tokens.at[0, changed].set(40), ones, jnp.arange(8)[None])[0] for changed in (1, 2)]
+    hidden = [hidden_of(model, tokens.at[0, changed].set(40), ones, jnp.arange(8)[None])[0] for changed in (1, 2)]
     # Two layers of three positions each reach four positions back.
     assert not np.array_equal(hidden[0][5], hidden[1][5])
     assert np.array_equal(hidden[0][7], hidden[1][7])
 
 
-@pytest.mark.parametrize("remat", [name for name in REMAT if name != "none"])
+@pytest.mark.parametrize("remat", [pytest.param("dots", marks=pytest.mark.slow), "full"])
 def test_what_the_backward_pass_keeps_changes_no_gradient(plain, remat):
     row = packed()
-    loss, gradient = loss_and_gradient(Decoder(SPEC, jax.random.key(0), remat=remat), row)
-    wanted_loss, wanted = loss_and_gradient(plain, row)
+    loss, gradient = gradient_of(Decoder(SPEC, jax.random.key(0), remat=remat))(row)
+    wanted_loss, wanted = gradient_of(plain)(row)
     np.testing.assert_allclose(loss, wanted_loss, rtol=1e-6)
     for path in wanted:
         np.testing.assert_allclose(gradient[path], wanted[path], rtol=1e-5, atol=1e-6, err_msg=path)
@@ -216,8 +246,8 @@ def test_bfloat16_computes_near_fp32_with_fp32_parameters(plain):
     row = packed()
     narrow = Decoder(SPEC, jax.random.key(0), jnp.bfloat16)
     assert {array.dtype for array in modules.split(narrow)[1].values()} == {jnp.dtype("float32")}
-    assert narrow(row.tokens, row.segment_ids, row.positions).dtype == jnp.bfloat16
-    np.testing.assert_allclose(token_logprobs(narrow, row), token_logprobs(plain, row), atol=0.05)
+    assert jax.eval_shape(hidden_of, narrow, row.tokens, row.segment_ids, row.positions).dtype == jnp.bfloat16
+    np.testing.assert_allclose(logprobs_of(narrow, row), logprobs_of(plain, row), atol=0.05)
 
 
 @pytest.mark.parametrize(

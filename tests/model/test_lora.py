@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from instruct_jax.core import modules, trees
 from instruct_jax.errors import InputError
@@ -30,8 +31,13 @@ SEGMENTS = np.array([[1] * 4 + [2] * 5, [1] * 7 + [0] * 2], np.int32)
 POSITIONS = np.array([[*range(4), *range(5)], [*range(7), 0, 0]], np.int32)
 
 
+@nnx.jit
+def scores(model):
+    return model.logits(model(TOKENS, SEGMENTS, POSITIONS))
+
+
 def logits(model):
-    return np.asarray(model.logits(model(TOKENS, SEGMENTS, POSITIONS)))
+    return np.asarray(scores(model))
 
 
 def built(lora=LORA, key=0, **fields):

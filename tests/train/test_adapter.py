@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
+from instruct_jax.artifacts.checkpoint import save_parameters
 from instruct_jax.artifacts.manifest import read_manifest, write_json
 from instruct_jax.artifacts.saved_parameters import SavedParameters
 from instruct_jax.core import modules, trees
@@ -28,6 +29,7 @@ from instruct_jax.train.state import abstract_state
 SPEC = DecoderSpec(embed=16, layers=2, heads=4, kv_heads=2, head_dim=4, mlp=32)
 LORA = Lora(rank=2, alpha=4.0, dropout=0.2, beside=("embedding",))
 QUIET = Lora(rank=2, alpha=4.0)
+DECOMPOSED = Lora(rank=2, weight_decomposed=True)
 NOT_OF_THE_COURSE = ("tokens_per_second", "supervised_tokens_per_second", "step_seconds", "eta_seconds", "recompiles")
 
 
@@ -79,6 +81,13 @@ def whole(tmp_path_factory, dataset, base):
     return folder, run(folder, dataset, adapted(), init_from=base)
 
 
+@pytest.fixture(scope="module")
+def decomposed(tmp_path_factory, dataset, base):
+    """A weight-decomposed adapter without noise, trained for three steps in one go, and its metrics."""
+    folder = tmp_path_factory.mktemp("runs") / "decomposed"
+    return folder, run(folder, dataset, adapted(DECOMPOSED), steps=3, init_from=base)
+
+
 def test_a_checkpoint_holds_the_adapter_and_what_is_beside_it_and_no_more(whole, base):
     folder, _ = whole
     saved = SavedParameters(folder, 4)
@@ -115,21 +124,21 @@ def test_an_adapter_run_stopped_and_resumed_equals_one_that_ran_through(tmp_path
     assert all(np.array_equal(ours[path], theirs[path]) for path in theirs)
 
 
+@pytest.mark.slow
 def test_one_device_equals_eight_with_dropout(tmp_path, dataset, base, whole):
     spread = run(tmp_path / "spread", dataset, adapted(), mesh=make_mesh(data=2, fsdp=2, tensor=2), init_from=base)
     for name in ("loss", "grad_norm"):
         np.testing.assert_allclose([row[name] for row in spread], [row[name] for row in whole[1]], rtol=1e-4)
 
 
-def test_two_microbatches_equal_one_without_dropout(tmp_path, dataset, base):
-    lora = Lora(rank=2, weight_decomposed=True)
-    courses = [
-        run(tmp_path / str(count), dataset, adapted(lora), steps=3, microbatches=count, init_from=base) for count in (1, 2)
-    ]
+@pytest.mark.slow
+def test_two_microbatches_equal_one_without_dropout(tmp_path, dataset, base, decomposed):
+    cut = run(tmp_path / "cut", dataset, adapted(DECOMPOSED), steps=3, microbatches=2, init_from=base)
     for name in ("loss", "grad_norm"):
-        np.testing.assert_allclose(*([row[name] for row in course] for course in courses), rtol=1e-4)
+        np.testing.assert_allclose([row[name] for row in cut], [row[name] for row in decomposed[1]], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_microbatches_draw_masks_of_their_own(tmp_path, dataset, base, whole):
     cut = run(tmp_path / "cut", dataset, adapted(), steps=2, microbatches=2, init_from=base)
     assert cut[0]["loss"] == pytest.approx(whole[1][0]["loss"], rel=1e-5)  # lora_b is 0 still
@@ -157,7 +166,7 @@ def test_an_adapter_without_a_base_is_refused(tmp_path, dataset):
         run(tmp_path / "none", dataset, adapted(), steps=1)
 
 
-def test_a_replaced_base_is_refused_by_name(tmp_path, dataset, base, whole):
+def test_a_replaced_base_is_refused_by_name(tmp_path, base, whole):
     shutil.copytree(base, tmp_path / "base")
     shutil.copytree(whole[0], tmp_path / "adapter")
     manifest = read_manifest(tmp_path / "adapter", "checkpoint")
@@ -166,19 +175,22 @@ def test_a_replaced_base_is_refused_by_name(tmp_path, dataset, base, whole):
     shutil.rmtree(tmp_path / "base")
     with pytest.raises(InputError, match="needs its base, which is neither at /moved/away/base nor at"):
         load_model(tmp_path / "adapter")
-    run(tmp_path / "base", dataset, DecoderSource(SPEC), steps=2)
+    shutil.copytree(base, tmp_path / "base", ignore=shutil.ignore_patterns("checkpoints"))
+    save_parameters(tmp_path / "base", 2, {path: jnp.asarray(array) for path, array in arrays_of(base).items()})
     with pytest.raises(InputError, match="has been replaced: its state of step 2 was written anew"):
         load_model(tmp_path / "adapter")
     shutil.rmtree(tmp_path / "base")
-    run(tmp_path / "base", dataset, DecoderSource(SPEC), steps=2, seed=1)
+    shutil.copytree(base, tmp_path / "base")
+    manifest = read_manifest(tmp_path / "base", "checkpoint")
+    write_json(tmp_path / "base" / "manifest.json", manifest | {"identity": "another"})
     with pytest.raises(InputError, match="has been replaced: its identity is"):
         load_model(tmp_path / "adapter")
 
 
-def test_several_adapters_share_one_base(tmp_path, dataset, base, whole):
-    run(tmp_path / "second", dataset, adapted(Lora(rank=4, targets=("layers/mlp",))), steps=1, init_from=base)
+@pytest.mark.slow
+def test_several_adapters_share_one_base(base, whole, decomposed):
     bottom = load_model(base)
-    first, second = (load_model(path, sharing=bottom) for path in (whole[0], tmp_path / "second"))
+    first, second = (load_model(path, sharing=bottom) for path in (whole[0], decomposed[0]))
     shared = [modules.split(one.model)[1]["layers/mlp/up/kernel"] for one in (bottom, first, second)]
     assert shared[0] is shared[1] is shared[2]
     assert modules.split(second.model)[1]["embedding"] is modules.split(bottom.model)[1]["embedding"]
@@ -198,31 +210,26 @@ def test_an_adapter_opens_merged_as_an_ordinary_decoder(whole):
     np.testing.assert_allclose(scores[1], scores[0], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("quantisation", [Quantisation("nf4", block=16), Quantisation("int8", block=16)])
-def test_a_quantised_base_learns_like_a_dense_one_and_resumes_bit_for_bit(tmp_path, dataset, base, quantisation):
-    lora = Lora(rank=2, alpha=4.0, dropout=0.1, weight_decomposed=True)
-    quantised = adapted(lora, remat="dots", base_dtype="bfloat16", quantisation=quantisation)
-    dense = run(tmp_path / "dense", dataset, adapted(lora), steps=2, init_from=base)
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["nf4", "int8"])
+def test_a_quantised_base_learns_like_a_dense_one_and_resumes_bit_for_bit(tmp_path, dataset, base, decomposed, form):
+    quantised = adapted(DECOMPOSED, remat="dots", base_dtype="bfloat16", quantisation=Quantisation(form, block=16))
     found = run(tmp_path / "quantised", dataset, quantised, steps=2, init_from=base)
+    dense = decomposed[1][:2]
     np.testing.assert_allclose([row["loss"] for row in found], [row["loss"] for row in dense], rtol=0.01)
     assert found[0]["loss"] != dense[0]["loss"]
     run(tmp_path / "parts", dataset, quantised, steps=1, init_from=base)
     assert run(tmp_path / "parts", dataset, quantised, steps=2, init_from=base) == found
     arrays = arrays_of(tmp_path / "quantised")
-    assert arrays["layers/mlp/up/kernel/codes"].dtype == (np.uint8 if quantisation.format == "nf4" else np.int8)
+    assert arrays["layers/mlp/up/kernel/codes"].dtype == (np.uint8 if form == "nf4" else np.int8)
     assert not any("codes" in path for path in arrays_of(tmp_path / "quantised", merge=True))
 
 
 def test_a_bfloat16_checkpoint_is_read_into_fp32_masters(tmp_path, dataset, base):
     # As an import leaves it: the same manifest, parameters of the file's dtype.
-    from instruct_jax.artifacts.checkpoint import Checkpoints
-
     shutil.copytree(base, tmp_path / "narrow", ignore=shutil.ignore_patterns("checkpoints"))
-    (tmp_path / "narrow").mkdir(exist_ok=True)
     narrow = {path: jnp.asarray(array, jnp.bfloat16) for path, array in arrays_of(base).items()}
-    checkpoints = Checkpoints(tmp_path / "narrow", keep=1)
-    checkpoints.save(0, narrow, {"step": jnp.zeros((), jnp.int32)})
-    checkpoints.close()
+    save_parameters(tmp_path / "narrow", 0, narrow)
     run(tmp_path / "tuned", dataset, DecoderSource(SPEC), steps=1, init_from=tmp_path / "narrow")
     tuned = SavedParameters(tmp_path / "tuned", 1)
     assert {shape.dtype for shape in tuned.shapes.values()} == {jnp.dtype("float32")}

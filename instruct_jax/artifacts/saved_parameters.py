@@ -86,12 +86,14 @@ class SavedParameters:
 def base_record(run: Path, step: int) -> dict[str, Any]:
     """What the manifest of an adapter over this state says of it; the base's own record where it is an adapter's itself.
 
-    `state` tells this very state from any other that was ever written, even one of the same run begun anew.
+    The identity of an import is that of all its numbers. A trained run's is that of its recipe: there `state` tells this very
+    state from any other that was ever written, even one of the same run begun anew.
     """
     manifest = read_manifest(run, "checkpoint")
     if manifest.get("base"):
         return manifest["base"]
-    return {"folder": str(run.resolve()), "step": step, "identity": manifest["identity"], "state": _state_hash(run, step)}
+    record = {"folder": str(run.resolve()), "step": step, "identity": manifest["identity"]}
+    return record if "hf" in manifest["parents"] else {**record, "state": _state_hash(run, step)}
 
 
 def _open_base(run: Path, record: Mapping[str, Any]) -> SavedParameters:

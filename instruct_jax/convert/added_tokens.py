@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import tokenizers
 
-from instruct_jax.convert.json_file import read_object
 from instruct_jax.errors import InputError
 from instruct_jax.model.spec import DecoderSpec
+from instruct_jax.text.json_object import read_object
 
 _FILE = "tokenizer.json"
 
@@ -48,7 +48,8 @@ def add_rows(
     Args:
       spec: of the model.
       parameters: by path.
-      first: id of the first new token: rows from here on, with which published models are padded, are the new ones.
+      first: id of the first new token: rows from here on, with which published models are padded, are the new ones. Where
+        the model has fewer, the ids that it lacks before the new ones get such rows too.
       count: how many tokens are new.
 
     Returns:
@@ -60,9 +61,10 @@ def add_rows(
         if path not in parameters:
             continue
         table = jnp.moveaxis(parameters[path], axis, 0)
-        mean = table[:first].mean(0, dtype=jnp.float32).astype(table.dtype)
-        rows = jnp.broadcast_to(mean, (count, *mean.shape))
-        grown[path] = jnp.moveaxis(jnp.concatenate([table[:first], rows, table[first + count :]]), 0, axis)
+        known = table[:first]
+        mean = known.mean(0, dtype=jnp.float32).astype(table.dtype)
+        rows = jnp.broadcast_to(mean, (first + count - len(known), *mean.shape))
+        grown[path] = jnp.moveaxis(jnp.concatenate([known, rows, table[first + count :]]), 0, axis)
     return dataclasses.replace(spec, vocab_size=size), grown
 
 

@@ -15,14 +15,15 @@ from instruct_jax.artifacts.manifest import NAME as MANIFEST
 from instruct_jax.artifacts.manifest import fresh_partial, identity_of, read_manifest, versions, write_manifest
 from instruct_jax.convert import added_tokens, names
 from instruct_jax.convert import config as configs
+from instruct_jax.convert.fields import Fields
 from instruct_jax.convert.identity import model_identity
-from instruct_jax.convert.json_file import read_object
 from instruct_jax.convert.streaming import stream
 from instruct_jax.convert.tensor_files import Entry, read_folder
 from instruct_jax.convert.words import copy_words, read_words
 from instruct_jax.errors import InputError
 from instruct_jax.model.spec import DecoderSpec
 from instruct_jax.progress import progress, say
+from instruct_jax.text.json_object import read_object
 
 GENERATION = "generation_config.json"
 _DTYPES = ("float32", "float16", "bfloat16")
@@ -39,7 +40,7 @@ def read_model(
       dtype: of the parameters; None: as in the files.
 
     Returns:
-      The spec, the parameters by path, and what the manifest of an imported checkpoint would hold.
+      The spec, the parameters by path, and what the manifest of an imported checkpoint would hold, but for its identity.
 
     Raises:
       InputError: the folder is no model of a known family, or is damaged.
@@ -58,7 +59,7 @@ class HFFolder:
       config: what that means.
       entries: its tensors.
       parameters: ours, by path.
-      generation: of its generation_config.json.
+      generation: of its generation_config.json, where the tokens that end a text are a list if there are any.
     """
 
     folder: Path
@@ -74,18 +75,19 @@ class HFFolder:
         """The parameters by path, on their shards; see `streaming.stream`."""
         return stream(self.config.spec, self.config.family, self.entries, self.parameters, mesh, dtype, report)
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self, template_date: str | None = None, template_variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """What the manifest of a checkpoint with this model says of it."""
-        identity = model_identity(self.content, self.entries)
         return {
             "model": {"spec": self.config.spec.to_json()},
-            **read_words(self.folder),
-            "identity": identity,
-            "parents": {"hf": {"folder": str(self.folder), "identity": identity}},
+            **read_words(self.folder, template_date, template_variables),
             "hf": {"config": dict(self.content), "dtypes": self._widened()},
-            "generation": {**self.generation, "eos_token_id": list(self._eos_ids())},
+            "generation": dict(self.generation),
             "versions": versions("jax", "flax", "orbax-checkpoint", "instruct-jax"),
         }
+
+    def identity(self, console: Console) -> str:
+        """Which model it is; see `model_identity`."""
+        return model_identity(self.config.spec, self.entries, console, f"identify {self.folder.name}")
 
     def _widened(self) -> dict[str, str]:
         """The dtypes of the tensors whose parameter is of another, for it holds tensors of several."""
@@ -94,10 +96,6 @@ class HFFolder:
             for tensor in names.tensors(self.config.spec, self.config.family)
             if any(self.parameters[part.path].dtype != self.entries[tensor.name].dtype for part in tensor.parts)
         }
-
-    def _eos_ids(self) -> tuple[int, ...]:
-        ids = self.generation.get("eos_token_id", list(self.config.eos_ids))
-        return tuple(ids) if isinstance(ids, list) else () if ids is None else (ids,)
 
 
 def inspect(hf_dir: str | Path) -> HFFolder:
@@ -113,10 +111,26 @@ def inspect(hf_dir: str | Path) -> HFFolder:
     config = configs.read_config(content, str(folder / configs.NAME))
     entries = read_folder(folder)
     parameters = names.parameters(config.spec, config.family, entries)
-    generation = {}
-    if (folder / GENERATION).exists():
-        generation = read_object(folder / GENERATION, "the settings of its generation")
-    return HFFolder(folder.resolve(), content, config, entries, parameters, generation)
+    return HFFolder(folder.resolve(), content, config, entries, parameters, _generation(folder, config))
+
+
+def _generation(folder: Path, config: configs.ReadConfig) -> dict[str, Any]:
+    """What generation_config.json says; where it does not name the tokens that end a text, config.json does.
+
+    Raises:
+      InputError: it is damaged, or names a token that the model has not.
+    """
+    file, content = folder / GENERATION, {}
+    if file.exists():
+        content = read_object(file, "the settings of its generation")
+    fields = Fields(content, str(file))
+    for key in ("bos_token_id", "eos_token_id"):
+        if any(one >= config.spec.vocab_size for one in fields.token_ids(key)):
+            raise fields.refuse(key, f"ids of the model's {config.spec.vocab_size:,} tokens")
+    fields.token_ids("pad_token_id")  # never generated: some folders name one past the last
+    ends = fields.token_ids("eos_token_id") if "eos_token_id" in fields else list(config.eos_ids)
+    content.pop("eos_token_id", None)
+    return content | ({"eos_token_id": ends} if ends else {})
 
 
 def import_hf(
@@ -125,6 +139,8 @@ def import_hf(
     mesh: jax.sharding.Mesh | None = None,
     dtype: str | None = None,
     add_tokens: Sequence[str] = (),
+    template_date: str | None = None,
+    template_variables: Mapping[str, Any] | None = None,
     config: str = "",
 ) -> None:
     """Program: an HF folder becomes a checkpoint, to train from, ask, evaluate or export again.
@@ -135,6 +151,8 @@ def import_hf(
       mesh: the devices to lay the parameters on meanwhile.
       dtype: "float32", "float16" or "bfloat16" for all parameters; None: as in the files.
       add_tokens: control tokens that the tokenizer lacks, such as "<|im_start|>"; their rows begin as the mean of the others.
+      template_date: "YYYY-MM-DD" for a chat template that writes today's date; None: it cannot ask for it.
+      template_variables: what else the chat template is given, such as {"enable_thinking": False}.
       config: the operative gin text, for the manifest.
 
     Raises:
@@ -145,12 +163,24 @@ def import_hf(
         raise InputError(f"DTYPE={dtype!r}; choose one of {', '.join(_DTYPES)}, or None: as in the files")
     tokens = added_tokens.checked(add_tokens)
     found = inspect(hf_dir)
-    manifest = {**found.manifest(), "dtype": dtype, "add_tokens": list(tokens), "config": config}
-    if _is_finished(workdir, manifest):
+    before = _manifest_there(workdir, found.folder)
+    settings = {"dtype": dtype, "add_tokens": list(tokens)}
+    given = {"template_date": template_date, "template_variables": dict(template_variables or {})}
+    manifest = {**found.manifest(**given), **given, **settings, "config": config}
+    origin = {
+        "identity": found.identity(console),
+        "config": identity_of(manifest["hf"]["config"]),
+        **{key: identity_of(manifest[key]) for key in ("tokenizer", "chat_template", "generation")},
+    }
+    manifest["parents"] = {"hf": {"folder": str(found.folder), **origin}}
+    manifest["identity"] = identity_of([origin["identity"], settings])
+    if dtype is not None:  # an export asks for what the files had where the import did not
+        del manifest["hf"]["dtypes"]
+    if before is not None:
+        _require_same_import(workdir, before, origin, settings)
         say(console, f"import: {workdir} holds this model already")
         return
-    if manifest["tokenizer"] is None:
-        say(console, f"import: warning: {found.folder} holds no tokenizer; its checkpoint knows ids, and cannot be asked")
+    _warn_of_words(console, found, manifest["tokenizer"], tokens)
     first = added_tokens.first_free(found.folder, tokens) if tokens else None
     count = sum(1 for _ in names.tensors(found.config.spec, found.config.family))
     with progress(console, f"import {found.folder.name}", count, "tensors") as report:
@@ -158,14 +188,13 @@ def import_hf(
     if tokens:
         spec, parameters = added_tokens.add_rows(found.config.spec, parameters, first, len(tokens))
         manifest["model"] = {"spec": spec.to_json()}
-        manifest["identity"] = identity_of([manifest["identity"], list(tokens)])
 
     def begin() -> None:
         words = fresh_partial(workdir) / "tokenizer"
         copy_words(found.folder, words)
         if tokens:
             added_tokens.add_to_tokenizer(words, tokens)
-            manifest.update(read_words(words))
+            manifest.update(read_words(words, template_date, template_variables))
 
     partial = _on_one_host(begin, workdir)
     checkpoint.save_parameters(partial, 0, parameters)
@@ -179,21 +208,50 @@ def import_hf(
     say(console, f"import: {found.config.family.model_type} of {size:,} parameters is in {workdir}")
 
 
-def _is_finished(workdir: Path, manifest: Mapping[str, Any]) -> bool:
-    """Whether the folder holds this very import.
+def _manifest_there(workdir: Path, hf_dir: Path) -> dict[str, Any] | None:
+    """The manifest of the finished checkpoint that the folder holds already; None: it holds nothing.
 
     Raises:
       InputError: it holds something else.
     """
+    if workdir == hf_dir:
+        raise InputError(f"WORKDIR is HF_DIR, {workdir}; choose another WORKDIR")
     if not workdir.exists() or (workdir.is_dir() and not any(workdir.iterdir())):
-        return False
-    if (workdir / MANIFEST).exists():
-        there = read_manifest(workdir, "checkpoint")
-        if all(there.get(key) == manifest[key] for key in ("parents", "dtype", "add_tokens")) and checkpoint.saved_steps(
-            workdir
-        ) == [0]:
-            return True
-    raise InputError(f"{workdir} holds something else already; choose another WORKDIR, or remove that folder")
+        return None
+    if not (workdir / MANIFEST).exists() or checkpoint.saved_steps(workdir) != [0]:
+        raise InputError(f"{workdir} holds something else already; choose another WORKDIR")
+    return read_manifest(workdir, "checkpoint")
+
+
+def _require_same_import(
+    workdir: Path, before: Mapping[str, Any], origin: Mapping[str, Any], settings: Mapping[str, Any]
+) -> None:
+    """Fail where a finished checkpoint is another import than the one asked for.
+
+    Raises:
+      InputError: it is.
+    """
+    there = {**before["parents"].get("hf", {}), **{key: before.get(key) for key in settings}}
+    odd = [key for key, value in {**origin, **settings}.items() if there.get(key) != value]
+    if odd:
+        called = {"identity": "weights", "config": "config.json", "dtype": "DTYPE", "add_tokens": "ADD_TOKENS"}
+        raise InputError(
+            f"{workdir} holds something else already: its {', '.join(called.get(key, key) for key in odd)} differ; "
+            "choose another WORKDIR, or remove that checkpoint"
+        )
+
+
+def _warn_of_words(console: Console, found: HFFolder, tokenizer: Mapping[str, Any] | None, tokens: Sequence[str]) -> None:
+    """Say where the tokenizer is missing, or has ids that the model has not."""
+    size = found.config.spec.vocab_size
+    if tokenizer is None:
+        say(console, f"import: warning: {found.folder} holds no tokenizer; its checkpoint knows ids, and cannot be asked")
+    elif tokenizer["vocab_size"] > size and not tokens:
+        say(
+            console,
+            f"import: warning: the model has {size:,} tokens, its tokenizer {tokenizer['vocab_size']:,}; a text that needs one "
+            f"of the ids from {size} to {tokenizer['vocab_size'] - 1} will be refused",
+        )
 
 
 def _on_one_host(act: Callable[[], None], workdir: Path) -> Path:

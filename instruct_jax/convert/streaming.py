@@ -10,7 +10,7 @@ import numpy as np
 
 from instruct_jax.convert.families import Family
 from instruct_jax.convert.names import EMBEDDING, HEAD, Parameter, Part, tensors
-from instruct_jax.convert.tensor_files import Entry
+from instruct_jax.convert.tensor_files import Entry, narrowed
 from instruct_jax.core import mesh as meshes
 from instruct_jax.core import modules
 from instruct_jax.errors import InputError
@@ -41,7 +41,7 @@ def stream(
       report: called with 1 after each tensor.
 
     Raises:
-      InputError: an output layer that should be the embedding is another.
+      InputError: an output layer that should be the embedding is another, or a number is too large for the dtype.
     """
     if spec.tied and HEAD in entries:
         _require_equal(entries[HEAD], entries[EMBEDDING])
@@ -51,7 +51,7 @@ def stream(
     }
     for tensor in tensors(spec, family):
         for part in tensor.parts:
-            stacks[part.path].put(part, entries[tensor.name])
+            stacks[part.path].put(part, tensor.name, entries[tensor.name])
         report(1)
     return {path: stack.array() for path, stack in stacks.items()}
 
@@ -67,7 +67,7 @@ class _Stack:
             self._devices.setdefault(bounds, []).append(device)
         self._shards: dict[jax.Device, jax.Array] = {}
 
-    def put(self, part: Part, entry: Entry) -> None:
+    def put(self, part: Part, name: str, entry: Entry) -> None:
         """Write one cell, or the parts of it that lie here; copies on several devices are read once."""
         stacked = len(part.cell)
         for bounds, devices in self._devices.items():
@@ -77,7 +77,8 @@ class _Stack:
             for device in devices:
                 if device not in self._shards:
                     self._shards[device] = jnp.zeros([stop - start for start, stop in bounds], self._dtype, device=device)
-            for begin, strip in part.strips(entry, [slice(*one) for one in bounds[stacked:]], self._dtype):
+            for begin, strip in part.strips(entry, [slice(*one) for one in bounds[stacked:]]):
+                strip = narrowed(strip, self._dtype, name)
                 for device in devices:
                     # Turned by the transfer, with blocks that fit the cache; numpy's own turning takes several times as long.
                     self._shards[device] = _written(self._shards[device], jax.device_put(strip, device), (*at, *begin))

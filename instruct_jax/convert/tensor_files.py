@@ -14,8 +14,8 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from instruct_jax.convert.json_file import parse_object, read_object
 from instruct_jax.errors import InputError
+from instruct_jax.text.json_object import parse_object, read_object
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 # Bytes of an element, for all that the format names with whole bytes; parameters are of the first three.
@@ -56,6 +56,22 @@ class Entry:
         if bits.size != count:
             raise InputError(f"{self.file} has become shorter while it was read; fetch it again")
         return bits.view(self.dtype).reshape(stop - start, *self.shape[1:])
+
+
+def narrowed(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
+    """An array in another dtype; itself where it has it already.
+
+    Args:
+      name: of what it is, for error messages.
+
+    Raises:
+      InputError: it holds a number that float16 cannot.
+    """
+    with np.errstate(over="ignore"):
+        cast = array.astype(dtype, copy=False)
+    if dtype == np.float16 and array.dtype != np.float16 and not np.isfinite(cast).all():
+        raise InputError(f"{name} holds numbers beyond float16, whose largest is 65,504; choose DTYPE bfloat16 or float32")
+    return cast
 
 
 def read_header(file: Path) -> dict[str, Entry]:

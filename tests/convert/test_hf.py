@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.console import Console
 
 from instruct_jax.artifacts import checkpoint
 from instruct_jax.artifacts.manifest import read_manifest
@@ -180,16 +182,105 @@ def test_a_folder_without_a_tokenizer_imports_with_a_warning(make_hf, tiny, tmp_
     assert manifest["chat_template"] is None
 
 
-def test_the_identity_tells_models_apart_and_files_not(make_hf, tiny):
-    first = hf.inspect(make_hf(tiny)).manifest()["identity"]
-    assert first != hf.inspect(make_hf(tiny, seed=1)).manifest()["identity"]
-    values = {name: entry.read() for name, entry in read_folder(make_hf(tiny, seed=2)).items()}
-    again = make_hf(tiny, seed=3, max_bytes=300)
-    before = hf.inspect(again).manifest()["identity"]
-    for file in again.glob("model*"):
+def identity(folder: Path) -> str:
+    return hf.inspect(folder).identity(Console(quiet=True))
+
+
+@pytest.mark.parametrize("block", [7, 1 << 20])
+def test_one_changed_byte_is_another_model_and_another_cut_into_files_is_not(make_hf, tiny, monkeypatch, block):
+    monkeypatch.setattr("instruct_jax.convert.identity._BLOCK", block)
+    one, many = make_hf(tiny), make_hf(tiny, seed=1, max_bytes=300)
+    assert identity(one) != identity(many)
+    values = {name: entry.read() for name, entry in read_folder(many).items()}
+    for file in one.glob("model*"):
         file.unlink()
-    write_file(again / SINGLE, values)
-    assert hf.inspect(again).manifest()["identity"] != before
+    write_file(one / SINGLE, dict(reversed(values.items())))
+    assert len(list(many.glob("model*"))) > 3
+    same = identity(one)
+    assert same == identity(many)
+    content = bytearray((one / SINGLE).read_bytes())
+    content[-3] ^= 1
+    (one / SINGLE).write_bytes(content)
+    assert identity(one) != same
+
+
+def test_the_identity_is_of_what_a_configuration_means(make_hf, tiny):
+    source = make_hf(tiny)
+    before, config = identity(source), json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps(config | {"transformers_version": "9.9", "use_cache": False}))
+    assert identity(source) == before
+    (source / "config.json").write_text(json.dumps(config | {"rope_theta": 20000.0}))
+    assert identity(source) != before
+
+
+def test_a_finished_import_is_done_again_only_for_the_same_words(make_hf, tiny, tmp_path, capsys):
+    source = make_hf(dataclasses.replace(tiny, vocab_size=ByteTokenizer().vocab_size + 1))
+    write_tokenizer(ByteTokenizer(), source)
+    hf.import_hf(source, tmp_path / "checkpoint")
+    moved = tmp_path / "moved"
+    shutil.copytree(source, moved)
+    hf.import_hf(moved, tmp_path / "checkpoint")
+    assert "holds this model already" in capsys.readouterr().err
+    changes = {
+        "generation": ("generation_config.json", '{"eos_token_id": 5}'),
+        "chat_template": ("chat_template.jinja", "{% for one in messages %}{{ one.content }}{{ eos_token }}{% endfor %}"),
+    }
+    for name, (file, text) in changes.items():
+        (moved / file).write_text(text)
+        with pytest.raises(InputError, match=f"something else already: .*{name}.* differ"):
+            hf.import_hf(moved, tmp_path / "checkpoint")
+        (moved / file).unlink()
+    tokenizer = json.loads((moved / "tokenizer.json").read_text())
+    tokenizer["added_tokens"][0]["content"] += "!"
+    (moved / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (moved / "tokenizer_config.json").unlink()
+    with pytest.raises(InputError, match=r"something else already: its tokenizer.* differ"):
+        hf.import_hf(moved, tmp_path / "checkpoint")
+
+
+def test_an_import_never_lands_on_the_folder_it_reads(make_hf, tiny):
+    source = make_hf(tiny)
+    with pytest.raises(InputError, match="WORKDIR is HF_DIR") as caught:
+        hf.import_hf(source, source)
+    assert "remove" not in str(caught.value)
+    assert (source / SINGLE).exists()
+
+
+def test_a_number_too_large_for_float16_is_refused_by_its_tensor(make_hf, tiny, tmp_path):
+    source = make_hf(tiny)
+    values = {name: entry.read() for name, entry in read_folder(source).items()}
+    values["model.layers.1.mlp.up_proj.weight"][3, 2] = 1e5
+    write_file(source / SINGLE, values)
+    with pytest.raises(InputError, match=r"model\.layers\.1\.mlp\.up_proj\.weight holds numbers beyond float16"):
+        hf.import_hf(source, tmp_path / "checkpoint", dtype="float16")
+    hf.import_hf(source, tmp_path / "checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ({"eos_token_id": "x"}, "eos_token_id is 'x'"),
+        ({"eos_token_id": [1, 11]}, r"eos_token_id is \[1, 11\]; expected ids of the model's 11 tokens"),
+        ({"bos_token_id": 11}, "bos_token_id is 11"),
+        ({"pad_token_id": 1.5}, "pad_token_id is 1.5"),
+    ],
+)
+def test_generation_settings_that_cannot_be_are_refused(make_hf, tiny, content, named):
+    source = make_hf(tiny)
+    (source / hf.GENERATION).write_text(json.dumps(content))
+    with pytest.raises(InputError, match=named):
+        hf.inspect(source)
+
+
+def test_the_ends_of_texts_are_those_of_the_generation_settings_and_else_of_the_configuration(make_hf, tiny):
+    source = make_hf(tiny)
+    config = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps(config | {"eos_token_id": 3}))
+    assert hf.inspect(source).generation == {"eos_token_id": [3]}
+    (source / hf.GENERATION).write_text(json.dumps({"eos_token_id": [4, 5], "top_k": 3}))
+    assert hf.inspect(source).generation == {"eos_token_id": [4, 5], "top_k": 3}
+    (source / hf.GENERATION).write_text(json.dumps({"eos_token_id": None, "top_k": 3}))
+    assert hf.inspect(source).generation == {"top_k": 3}
 
 
 def test_a_trained_checkpoint_is_exported_with_its_own_words(make_hf, tiny, tmp_path):
@@ -217,7 +308,7 @@ def test_a_trained_checkpoint_is_exported_with_its_own_words(make_hf, tiny, tmp_
         export.export_hf(tmp_path / "run", out)
 
 
-@pytest.mark.parametrize("padding", [0, 1, 5])
+@pytest.mark.parametrize("padding", [-3, 0, 1, 5])
 def test_added_tokens_get_ids_and_rows_of_their_own(make_hf, tiny, tmp_path, padding):
     size = ByteTokenizer().vocab_size
     source = make_hf(dataclasses.replace(tiny, vocab_size=size + padding))
@@ -235,8 +326,10 @@ def test_added_tokens_get_ids_and_rows_of_their_own(make_hf, tiny, tmp_path, pad
     before, after = (read_folder(folder) for folder in (source, tmp_path / "out"))
     for name in ("model.embed_tokens.weight", "lm_head.weight"):
         old, new = before[name].read().astype(np.float32), after[name].read()
-        np.testing.assert_array_equal(new[:size], old[:size])
-        np.testing.assert_allclose(new[size : size + 2], np.stack([old[:size].mean(0)] * 2), atol=1e-6)
+        known = min(size, size + padding)
+        np.testing.assert_array_equal(new[:known], old[:known])
+        fresh = np.stack([old[:known].mean(0)] * (size + 2 - known))  # the ids that the model lacked before the new ones too
+        np.testing.assert_allclose(new[known : size + 2], fresh, atol=1e-6)
         np.testing.assert_array_equal(new[size + 2 :], old[size + 2 :])
     with pytest.raises(InputError, match="has '</s>' already"):
         hf.import_hf(source, tmp_path / "another", add_tokens=("</s>",))

@@ -25,7 +25,6 @@ from instruct_jax.convert import config as configs
 from instruct_jax.convert.export import hf_origin
 from instruct_jax.convert.families import Family
 from instruct_jax.convert.fields import Fields
-from instruct_jax.convert.json_file import read_object
 from instruct_jax.convert.names import tensors
 from instruct_jax.convert.peft_layout import PREFIX, adapter_tensors, module_name
 from instruct_jax.convert.tensor_files import DTYPES, Entry, read_header, write_file
@@ -36,6 +35,7 @@ from instruct_jax.model.lora import Lora
 from instruct_jax.model.lora_source import LoraSource
 from instruct_jax.model.spec import DecoderSpec
 from instruct_jax.progress import say
+from instruct_jax.text.json_object import read_object
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 # Keys that say nothing about what the adapter computes once it is trained, or nothing that its tensors do not say.

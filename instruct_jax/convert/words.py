@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from instruct_jax.convert.json_file import read_object
 from instruct_jax.convert.tokenizer_json import write_tokenizer
 from instruct_jax.text.chat import BARE, TurnTemplate, stop_ids, template_from_json
 from instruct_jax.text.chat_files import folder_files, folder_source, load_chat_template, turns_as_jinja, with_given
 from instruct_jax.text.hugging_face_tokenizer import HuggingFaceTokenizer
+from instruct_jax.text.json_object import read_object
 from instruct_jax.text.tokenizer import load_tokenizer
 
 # Any of these makes a folder one with a tokenizer.

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from instruct_jax.errors import InputError
-from instruct_jax.text.chat import ROLES, TurnTemplate, marked_spans, template_from_json
+from instruct_jax.text.chat import BUILT_IN, ROLES, TurnTemplate, marked_spans, template_from_json
 from instruct_jax.text.conversation import ChatTemplate
 from instruct_jax.text.jinja_chat import JinjaTemplate
+from instruct_jax.text.json_object import read_object
 from instruct_jax.text.pieces import Tokenizer
-from instruct_jax.text.tokenizer_config import read_config, read_object
+from instruct_jax.text.tokenizer_config import read_config
 
 FILE = "chat_template.jinja"
 
@@ -23,7 +24,8 @@ def load_chat_template(
 
     Args:
       path: a checkpoint or dataset folder, whose manifest records its template; a Hugging Face folder with a
-        chat_template.jinja or a tokenizer_config.json that holds one; or a .jinja file.
+        chat_template.jinja or a tokenizer_config.json that holds one; or a .jinja file. Where there is nothing of that name:
+        the name of a built-in template, such as "instruct".
       tokenizer: whose control tokens a Jinja template writes.
       date: "YYYY-MM-DD" for templates that write today's date; None: as recorded, and a file's template cannot ask for it.
       variables: what else the template is given, such as {"enable_thinking": False}; beside those that are recorded.
@@ -63,9 +65,14 @@ def with_given(template: ChatTemplate, date: str | None, variables: Mapping[str,
 def _kept(path: Path, tokenizer: Tokenizer) -> ChatTemplate:
     """The template at a path, as it is kept there."""
     if not path.exists():
-        raise InputError(f"there is no chat template at {path}; give a checkpoint, a Hugging Face folder or a .jinja file")
+        if str(path) in BUILT_IN:
+            return BUILT_IN[str(path)]
+        raise InputError(
+            f"there is no chat template at {path}; give a checkpoint, a Hugging Face folder, a .jinja file, or the name of a "
+            f"built-in template: {', '.join(BUILT_IN)}"
+        )
     if path.is_dir() and (path / "manifest.json").exists():
-        recorded = read_object(path / "manifest.json").get("chat_template")
+        recorded = read_object(path / "manifest.json", "the manifest").get("chat_template")
         if not isinstance(recorded, dict):
             raise InputError(f"{path}: its manifest names no chat template; give another folder, or a built-in template")
         try:
@@ -95,9 +102,10 @@ def folder_source(folder: Path) -> str | None:
     """
     if (folder / FILE).exists():
         return _text(folder / FILE)
-    kept = read_object(folder / "tokenizer_config.json").get("chat_template")
+    config = folder / "tokenizer_config.json"
+    kept = read_object(config, "the tokenizer's configuration").get("chat_template") if config.exists() else None
     if kept is None and (folder / "chat_template.json").exists():
-        kept = read_object(folder / "chat_template.json").get("chat_template")
+        kept = read_object(folder / "chat_template.json", "the chat template").get("chat_template")
     if isinstance(kept, list):  # several by name, as {"name", "template"}
         named = {str(one.get("name")): one.get("template") for one in kept if isinstance(one, dict)}
         if "default" not in named:

@@ -9,12 +9,11 @@ from typing import Any
 
 from instruct_jax.errors import InputError
 from instruct_jax.text.pieces import Encoded, Piece, Tokenizer, content_hash, ranges_of, refuse_surrogates, write_file
-from instruct_jax.text.tokenizer_config import AddedToken, TokenizerConfig
+from instruct_jax.text.tokenizer_config import NOTHING_SAID, AddedToken, TokenizerConfig
 
 # Noncharacters that stand for the control token beside a text, so that the library treats the text as it would there.
 # A fourth one tells whether the control token eats the space to its left and to its right.
 _MARK = "\ufdd0\ufdef\ufdd0"
-NOTHING_SAID = TokenizerConfig()
 
 
 class HuggingFaceTokenizer(Tokenizer):

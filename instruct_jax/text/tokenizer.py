@@ -13,11 +13,12 @@ from instruct_jax.text.tokenizer_config import FILES, read_config
 def load_tokenizer(path: str | Path) -> Tokenizer:
     """The tokenizer at a path: "bytes", a file, or a folder that holds one.
 
-    Files are a `tokenizer.json`, a SentencePiece model, and byte strings with their ranks as tiktoken keeps them. What the
-    files beside it say of control tokens is read too. A checkpoint or run folder works: its tokenizer is in `tokenizer/`.
+    Files are a `tokenizer.json`, a SentencePiece model, and byte strings with their ranks as tiktoken keeps them. What
+    tokenizer_config.json, special_tokens_map.json and added_tokens.json beside any of them say of bos, eos and other control
+    tokens goes before what the file says. A checkpoint or run folder works: its tokenizer is in `tokenizer/`.
 
     Raises:
-      InputError: there is no such file, or it is no tokenizer.
+      InputError: there is no such file, it is no tokenizer, or the files beside it name tokens that it lacks.
     """
     if str(path) == "bytes":
         return ByteTokenizer()
@@ -43,4 +44,4 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     if is_tiktoken(content):
         made = tokenizer_json(content, config, str(path))
         return HuggingFaceTokenizer(made, config, str(path), {path.name: content, **beside})
-    return SentencePieceTokenizer(content, str(path))
+    return SentencePieceTokenizer(content, str(path), config, {"tokenizer.model": content, **beside})

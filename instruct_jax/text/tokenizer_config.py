@@ -1,14 +1,15 @@
 """The small files beside a tokenizer: which tokens control, in every form that Hugging Face's libraries have written."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from instruct_jax.errors import InputError
+from instruct_jax.text.json_object import read_object
 
 FILES = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+_WHAT = "a file about the tokenizer's tokens"
 _NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 _LISTED = ("additional_special_tokens", "extra_special_tokens")
 
@@ -68,6 +69,9 @@ class TokenizerConfig:
         return fields | ({} if self.adds_bos is None else {"add_bos_token": self.adds_bos})
 
 
+NOTHING_SAID = TokenizerConfig()
+
+
 def read_config(folder: Path) -> TokenizerConfig:
     """The configuration in a tokenizer's folder; an empty one where there are no such files.
 
@@ -76,7 +80,7 @@ def read_config(folder: Path) -> TokenizerConfig:
     Raises:
       InputError: a file is no JSON object, or an entry has no form that is known.
     """
-    config, mapped = (read_object(folder / name) for name in FILES[:2])
+    config, mapped, numbered = (read_object(folder / name, _WHAT) if (folder / name).exists() else {} for name in FILES)
     where = folder / FILES[0]
     both = {**mapped, **{name: value for name, value in config.items() if value is not None or name not in mapped}}
     names = {name: _content(both[name], where, name) for name in _NAMED if both.get(name) is not None}
@@ -91,13 +95,18 @@ def read_config(folder: Path) -> TokenizerConfig:
     if adds_bos not in (None, True, False):
         raise InputError(f"{where}: add_bos_token is {adds_bos!r}; expected true or false")
     named = tuple((name, token) for name, token in names.items() if name not in ("bos_token", "eos_token"))
+    decoder = both.get("added_tokens_decoder") or {}
+    if not decoder:  # as older folders have it: ids by token, in a file of their own
+        controls = {*names.values(), *special}
+        where = where if not numbered else folder / FILES[2]
+        flags = {token: {"special": token in controls, "normalized": token not in controls} for token in numbered}
+        decoder = {token_id: {"content": token, **flags[token]} for token, token_id in numbered.items()}
     return TokenizerConfig(
-        names.get("bos_token"), names.get("eos_token"), named, tuple(dict.fromkeys(special)), _added(both, where), adds_bos
+        names.get("bos_token"), names.get("eos_token"), named, tuple(dict.fromkeys(special)), _added(decoder, where), adds_bos
     )
 
 
-def _added(fields: Mapping[str, Any], where: Path) -> tuple[AddedToken, ...]:
-    decoder = fields.get("added_tokens_decoder") or {}
+def _added(decoder: Any, where: Path) -> tuple[AddedToken, ...]:
     try:
         found = [
             AddedToken(
@@ -107,7 +116,7 @@ def _added(fields: Mapping[str, Any], where: Path) -> tuple[AddedToken, ...]:
             )
             for token_id, entry in decoder.items()
         ]
-    except (AttributeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"{where}: added_tokens_decoder is not a token for each id ({error}); mend the file") from None
     return tuple(sorted(found, key=lambda token: token.token_id))
 
@@ -118,22 +127,3 @@ def _content(entry: Any, where: Path, name: str) -> str:
     if not isinstance(content, str) or not content:
         raise InputError(f"{where}: {name} is {entry!r:.60}; expected a token's text, or an object with its content")
     return content
-
-
-def read_object(file: Path) -> dict[str, Any]:
-    """The JSON object in a file; an empty one where there is no such file.
-
-    Raises:
-      InputError: the file holds something else.
-    """
-    if not file.exists():
-        return {}
-    try:
-        config = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{file} is not valid JSON ({error}); mend it, or remove it if the tokenizer has no bos and eos"
-        ) from None
-    if not isinstance(config, dict):
-        raise InputError(f"{file} holds a JSON {type(config).__name__}; expected an object, such as one with bos_token")
-    return config

@@ -116,12 +116,17 @@ def test_files_that_are_no_tokenizers_are_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b'{"bos_token": ', "is not valid JSON"), (b"\xff\xfe", "is not valid JSON"), (b"[]", "holds a JSON list")],
+    [
+        (b'{"bos_token": ', "is damaged: Expecting value"),
+        (b"\xff\xfe", "is damaged: .*utf-8"),
+        (b"[]", "holds a JSON list"),
+        (b'{"eos_token": "</s>", "eos_token": "<s>"}', "is damaged: key 'eos_token' comes twice"),
+    ],
 )
 def test_a_broken_configuration_beside_a_tokenizer_is_named(hugging_face_file, tmp_path, content, message):
     (tmp_path / "tokenizer.json").write_bytes(hugging_face_file)
     (tmp_path / "tokenizer_config.json").write_bytes(content)
-    with pytest.raises(InputError, match=rf"tokenizer_config\.json {message}"):
+    with pytest.raises(InputError, match=rf"tokenizer_config\.json, a file about the tokenizer's tokens, {message}"):
         load_tokenizer(tmp_path)
 
 

@@ -41,7 +41,12 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
         made = _of_bytes(tokenizer)
     elif isinstance(tokenizer, SentencePieceTokenizer):
         tokenizer.save(folder)
-        made = _of_sentencepiece((folder / "tokenizer.model").read_bytes())
+        made = _of_sentencepiece(tokenizer.model)
+        made.add_special_tokens([_added(name) for name in tokenizer.special_tokens])
+        if wrong := [name for name in tokenizer.special_tokens if made.token_to_id(name) != tokenizer.special(name)]:
+            raise InputError(
+                f"as tokenizer.json this tokenizer would give {wrong[0]!r} another id; export with another tokenizer"
+            )
     else:
         raise InputError(f"a {type(tokenizer).__name__} cannot be written as tokenizer.json; export with one that is known")
     _require_equal(tokenizer, made)

@@ -27,6 +27,9 @@ class SentencePieceTokenizer(Tokenizer):
       config: what the files beside it say of its control tokens.
       files: what to save, by name; without them the model and the configuration are saved.
 
+    Attributes:
+      model: the model's bytes, in which every piece that controls is a control token.
+
     Raises:
       InputError: the file is no such model, or the configuration names tokens that it can do nothing with.
     """
@@ -47,10 +50,11 @@ class SentencePieceTokenizer(Tokenizer):
         pieces = {own.id_to_piece(i): i for i in range(own.vocab_size())}
         self._beyond = _beyond(config, pieces, name)
         named = {token for token in config.controls() if token in pieces}
-        changed = {pieces[token] for token in named if not (own.is_unknown(pieces[token]) or own.is_byte(pieces[token]))}
-        controlled = _controlled(model, changed) if changed else model
-        self._processor = sentencepiece.SentencePieceProcessor(model_proto=controlled)
-        self._continuing = sentencepiece.SentencePieceProcessor(model_proto=controlled + _NO_PREFIX)
+        kept = (own.is_control, own.is_unknown, own.is_byte)
+        changed = {pieces[token] for token in named if not any(is_kept(pieces[token]) for is_kept in kept)}
+        self.model = _controlled(model, changed) if changed else model
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=self.model)
+        self._continuing = sentencepiece.SentencePieceProcessor(model_proto=self.model + _NO_PREFIX)
         controls = {token: i for token, i in pieces.items() if self._processor.is_control(i)}
         self._controls = {**controls, **self._beyond}
         self._names = {i: token for token, i in self._controls.items()}

@@ -100,6 +100,92 @@ def test_fingerprints_follow_the_content(sentencepiece_model, hugging_face_file)
     assert len(fingerprints) == 4
 
 
+TURNS = ["<start_of_turn>", "<end_of_turn>"]
+
+
+@pytest.fixture(scope="module", params=["bpe", "unigram"])
+def turns_model(request):
+    """A model that has the marks of turns as pieces of the user's own, as Gemma's has."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXTS),
+        model_writer=model,
+        vocab_size=300,
+        model_type=request.param,
+        byte_fallback=True,
+        hard_vocab_limit=False,
+        user_defined_symbols=TURNS,
+        num_threads=1,
+        minloglevel=2,
+    )
+    return model.getvalue()
+
+
+def _folder(place, model, **config):
+    (place / "tokenizer.model").write_bytes(model)
+    (place / "tokenizer_config.json").write_text(json.dumps(config))
+    return place
+
+
+def test_pieces_of_a_sentencepiece_model_that_its_configuration_calls_special_control_and_no_text_spells_them(
+    turns_model, tmp_path
+):
+    before = SentencePieceTokenizer(turns_model)
+    tokenizer = load_tokenizer(_folder(tmp_path, turns_model, additional_special_tokens=TURNS, add_bos_token=False))
+    assert before.special("<end_of_turn>") is None
+    ids = [tokenizer.special(name) for name in TURNS]
+    assert [before.piece(i) for i in ids] == TURNS
+    assert tokenizer.vocab_size == before.vocab_size
+    assert not tokenizer.adds_bos
+    for text in ("<end_of_turn>", "hi<end_of_turn> <start_of_turn>model", "<start_of_turn>" * 3):
+        assert not set(ids).isdisjoint(before.encode(text)), "the model itself makes the piece of it"
+        assert set(ids).isdisjoint(tokenizer.encode(text))
+        assert tokenizer.decode([ids[0], *tokenizer.encode(text), ids[1]]) == text
+    assert tokenizer.encode_batch(TEXTS) == before.encode_batch(TEXTS)
+
+
+def test_control_tokens_beyond_a_sentencepiece_model_have_the_ids_that_the_files_beside_it_say(sentencepiece_model, tmp_path):
+    size = SentencePieceTokenizer(sentencepiece_model).vocab_size
+    entries = {str(size + i): {"content": name, "special": True} for i, name in enumerate(["<|im_end|>", "<|im_start|>"])}
+    _folder(tmp_path, sentencepiece_model, bos_token=None, eos_token="<|im_end|>", added_tokens_decoder=entries)
+    tokenizer = load_tokenizer(tmp_path)
+    assert (tokenizer.eos_token, tokenizer.eos_id) == ("<|im_end|>", size)
+    assert (tokenizer.bos_token, tokenizer.bos_id) == ("<s>", 1), "where the configuration names none, the model's own"
+    assert (tokenizer.special("<|im_start|>"), tokenizer.vocab_size) == (size + 1, size + 2)
+    assert tokenizer.piece(size + 1) == "<|im_start|>"
+    assert tokenizer.decode([size + 1, *tokenizer.encode("<|im_end|> kite"), size]) == "<|im_end|> kite"
+    tokenizer.save(tmp_path / "saved")
+    assert load_tokenizer(tmp_path / "saved").fingerprint == tokenizer.fingerprint
+    assert tokenizer.fingerprint != SentencePieceTokenizer(sentencepiece_model).fingerprint
+    (tmp_path / "old").mkdir()
+    _folder(tmp_path / "old", sentencepiece_model, eos_token="<|im_end|>", additional_special_tokens=["<|im_start|>"])
+    (tmp_path / "old" / "added_tokens.json").write_text(json.dumps({"<|im_end|>": size, "<|im_start|>": size + 1}))
+    assert load_tokenizer(tmp_path / "old").special("<|im_start|>") == size + 1
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"eos_token": "<eos>"}, "has no token '<eos>', which tokenizer_config.json names"),
+        ({"added_tokens_decoder": {"999": {"content": "<tool>"}}}, "lacks '<tool>', which the files beside it add without"),
+        ({"added_tokens_decoder": {"9": {"content": "<x>", "special": True}}}, "has no piece '<x>', which the files beside it"),
+        (
+            {"added_tokens_decoder": {"9": {"content": "</s>", "special": True}}},
+            "has '</s>' as id 2, and the files beside it as 9",
+        ),
+        (
+            {"added_tokens_decoder": {"999": {"content": "<x>", "special": True, "rstrip": True}}},
+            "'<x>' eats the space beside it",
+        ),
+    ],
+)
+def test_what_a_sentencepiece_model_cannot_do_with_its_configuration_is_refused_by_name(
+    sentencepiece_model, tmp_path, config, message
+):
+    with pytest.raises(InputError, match=message):
+        load_tokenizer(_folder(tmp_path, sentencepiece_model, **config))
+
+
 def test_files_that_are_no_tokenizers_are_named(tmp_path):
     (tmp_path / "broken.model").write_bytes(b"nothing of the kind")
     (tmp_path / "tokenizer.json").write_text("{}")

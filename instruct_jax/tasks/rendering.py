@@ -1,5 +1,6 @@
 """Places in the mixture to segments of tokens: read, render in batches, fit to the row, count."""
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -11,7 +12,7 @@ from instruct_jax.tasks.counts import TaskCounts
 from instruct_jax.tasks.examples import Example, Examples
 from instruct_jax.tasks.mixture import Draw
 from instruct_jax.tasks.sources import MalformedRow
-from instruct_jax.text.chat import render_rows
+from instruct_jax.text.chat import Rendered, render_rows
 from instruct_jax.text.conversation import ChatTemplate, Conversation
 from instruct_jax.text.overflow import Fitted, fit
 from instruct_jax.text.tokenizer import Tokenizer
@@ -40,7 +41,7 @@ def segments(
       tokenizer, template: what the text is rendered with.
       length: T.
       overflow: one of `instruct_jax.text.overflow.POLICIES`.
-      malformed: "error" or "skip".
+      malformed: "error" or "skip", of a record that is damaged or that the template refuses.
 
     Raises:
       InputError: a malformed record, or a text that is too long, where the policy is to stop.
@@ -49,13 +50,12 @@ def segments(
     while chunk := list(itertools.islice(draws, _TOGETHER)):
         read = list(_read(chunk, examples, counts, malformed))
         spoken = [(draw, example.content) for draw, example in read if isinstance(example.content, Conversation)]
-        try:
-            in_words = iter(render_rows([content for _, content in spoken], template, tokenizer))
-        except InputError:
-            _find_refused(spoken, examples, tokenizer, template)
-            raise
+        in_words = iter(_rendered(spoken, examples, counts, tokenizer, template, malformed))
         for draw, example in read:
             rows = next(in_words) if isinstance(example.content, Conversation) else [example.content]
+            if rows is None:
+                counts[draw.task].skipped += 1
+                continue
             try:
                 fitted = [fit(rendered, length, overflow, example.document) for rendered in rows]
             except OverflowError as error:
@@ -64,15 +64,34 @@ def segments(
             yield from _count(draw, example, fitted, counts[draw.task])
 
 
-def _find_refused(
-    spoken: Sequence[tuple[Draw, Conversation]], examples: Mapping[int, Examples], tokenizer: Tokenizer, template: ChatTemplate
-) -> None:
-    """Say which conversation it is that cannot be rendered."""
+def _rendered(
+    spoken: Sequence[tuple[Draw, Conversation]],
+    examples: Mapping[int, Examples],
+    counts: Sequence[TaskCounts],
+    tokenizer: Tokenizer,
+    template: ChatTemplate,
+    malformed: str,
+) -> list[list[Rendered] | None]:
+    """The texts of each conversation; None for one that the template refuses, where such are skipped.
+
+    Raises:
+      InputError: one is refused and they are not skipped; or all are from the beginning on, which is the template's doing.
+    """
+    with contextlib.suppress(InputError):
+        return render_rows([content for _, content in spoken], template, tokenizer)
+    found: list[list[Rendered] | None] = []
+    first = None
     for draw, content in spoken:
         try:
-            render_rows([content], template, tokenizer)
+            found += render_rows([content], template, tokenizer)
         except InputError as error:
-            raise InputError(f"{examples[draw.task].records.where(draw.index)}: {error}") from None
+            first = first or InputError(f"{examples[draw.task].records.where(draw.index)}: {error}")
+            if malformed == "error":
+                raise first from None
+            found.append(None)
+    if first and not any(found) and not any(one.examples for one in counts):
+        raise first
+    return found
 
 
 def _read(

@@ -225,6 +225,24 @@ def test_a_record_that_is_no_conversation_is_named_and_may_be_skipped(registry, 
     assert (entry["examples"], entry["skipped"]) == (1, 1)
 
 
+def test_a_conversation_that_the_template_refuses_may_be_skipped_and_not_all_of_them(registry, tmp_path):
+    (tmp_path / "chat.jinja").write_text(
+        "{% for m in messages %}{{ raise_exception('no tools') if m.role == 'tool' }}{{ m.role }}: {{ m.content }}</s>"
+        "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    good, bad = [said("user", "a"), said("assistant", "b")], [said("tool", "a"), said("assistant", "b")]
+    given = {"tokenizer": "bytes", "chat_template": str(tmp_path / "chat.jinja"), "length": 64, "seed": 0}
+    for name, all_bad in (("c_some", False), ("c_all", True)):
+        source = Generated(lambda index, _split, all_bad=all_bad: {"messages": bad if index % 3 or all_bad else good}, size=5)
+        registry.TaskRegistry.add(name, source=source, preprocessors=[], output_features=text_features())
+    prepare(str(tmp_path / "some"), "c_some", malformed="skip", **given)
+    (entry,) = Dataset(tmp_path / "some").manifest["tasks"]
+    assert (entry["examples"], entry["skipped"], entry["dropped"]) == (2, 3, 0)
+    for name, malformed in (("c_some", "error"), ("c_all", "skip")):
+        with pytest.raises(InputError, match=r"record \d of split 'train': .*no tools"):
+            prepare(str(tmp_path / name), name, malformed=malformed, **given)
+
+
 def test_files_that_are_not_there_are_told_in_one_line(tmp_path):
     for jsonl, message in ((str(tmp_path / "none.jsonl"), "no file matches .*none.jsonl"), ([], "JSONL is empty")):
         with pytest.raises(InputError, match=message):

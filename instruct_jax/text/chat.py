@@ -20,7 +20,6 @@ from instruct_jax.text.conversation import (
     RENDERER_VERSION,
     ChatTemplate,
     Conversation,
-    HistoryRewritten,
     Messages,
     Span,
     conversation_of,
@@ -36,7 +35,7 @@ class TurnTemplate(ChatTemplate):
     """Turns written by a table. In every field, "<|name|>" stands for a control token; all else is text.
 
     Attributes:
-      name: recorded in manifests.
+      name: recorded in manifests; no part of the identity.
       before: what opens a turn, by role.
       after: what closes a turn, by role. After an assistant turn this is the turn end: it is trained, and generation
         stops on it.
@@ -80,16 +79,17 @@ class TurnTemplate(ChatTemplate):
             out += marked_spans(before.get("assistant", ""), trained=False)
         return [span for span in out if span.text or span.special]
 
-    def unrolled(self, conversation: Conversation) -> list[Conversation]:
+    def rows(self, conversation: Conversation) -> list[list[Span]]:
         """The conversation itself: a table never writes an earlier turn otherwise."""
-        return [conversation]
+        return [self.spans(conversation)]
 
     def stops(self) -> tuple[str, ...]:
         closing = marked_spans(dict(self.after).get("assistant", ""), trained=True)
         return tuple(span.special for span in closing if span.special)
 
     def fingerprint(self) -> str:
-        content = json.dumps([RENDERER_VERSION, dataclasses.asdict(self)], sort_keys=True)
+        fields = {name: value for name, value in dataclasses.asdict(self).items() if name != "name"}
+        content = json.dumps([RENDERER_VERSION, fields], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
@@ -193,14 +193,9 @@ def render_batch(
 def render_rows(conversations: Sequence[Messages], template: ChatTemplate, tokenizer: Tokenizer) -> list[list[Rendered]]:
     """Each conversation in as many renders as it takes to train every trained turn once, as it is served.
 
-    That is one, but where the template writes earlier turns otherwise than it served them; see `ChatTemplate.unrolled`.
+    That is one, but where the template writes earlier turns otherwise than it served them; see `ChatTemplate.rows`.
     """
-    rows: list[list[list[Span]]] = []
-    for conversation in map(conversation_of, conversations):
-        try:
-            rows.append([template.spans(conversation)])
-        except HistoryRewritten:
-            rows.append([template.spans(part) for part in template.unrolled(conversation)])
+    rows = [template.rows(conversation) for conversation in map(conversation_of, conversations)]
     rendered = iter(_tokenised([spans for row in rows for spans in row], template, tokenizer))
     return [[next(rendered) for _ in row] for row in rows]
 
@@ -258,7 +253,7 @@ def _joined(spans: Sequence[Span], tokenizer: Tokenizer) -> list[_Part]:
             size += len(together.text)
             if index == len(spans) or spans[index].special is not None:
                 break
-            if spans[index].trained != span.trained or spans[index].begins:
+            if spans[index].trained != span.trained or spans[index].begins or spans[index].seam:
                 break
             together = spans[index]
             index += 1

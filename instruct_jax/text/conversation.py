@@ -8,7 +8,7 @@ from typing import Any
 from instruct_jax.errors import InputError
 
 # Raise it when the same template and tokenizer would give other ids or weights than before.
-RENDERER_VERSION = 2
+RENDERER_VERSION = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +100,8 @@ class Span:
       trimmable: whether it may be shortened.
       begins: whether it is tokenised as a text of its own, with the space that some tokenizers begin with, whatever stands
         before it. An answer that begins has the ids of the same words in its prompt, which makes it easier to learn.
+      seam: whether a token begins with it, though the text before it goes on: an answer's first words have the same ids
+        whether they are trained, generated, or read again in a later prompt.
     """
 
     text: str = ""
@@ -107,6 +109,7 @@ class Span:
     trained: bool = False
     trimmable: bool = False
     begins: bool = False
+    seam: bool = False
 
 
 class ChatTemplate(abc.ABC):
@@ -125,17 +128,21 @@ class ChatTemplate(abc.ABC):
         With `add_generation_prompt` they end with what opens an assistant turn.
 
         Raises:
-          HistoryRewritten: a trained turn reads otherwise here than when it was the last; see `unrolled`.
+          HistoryRewritten: a trained turn reads otherwise here than when it was the last; see `rows`.
           InputError: the template cannot write this conversation.
         """
 
     @abc.abstractmethod
-    def unrolled(self, conversation: Conversation) -> list[Conversation]:
-        """Conversations that together train each trained turn once, in the context in which it is served."""
+    def rows(self, conversation: Conversation) -> list[list[Span]]:
+        """Spans of as many texts as it takes to train each trained turn once, in the context in which it is served.
+
+        Raises:
+          InputError: the template cannot write this conversation, or its mask cannot be derived.
+        """
 
     @abc.abstractmethod
     def stops(self) -> tuple[str, ...]:
-        """The control tokens that close an assistant turn: generation stops on them."""
+        """The control tokens that close an assistant turn, as far as they are known: generation stops on them."""
 
     @abc.abstractmethod
     def fingerprint(self) -> str:

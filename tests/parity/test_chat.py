@@ -115,18 +115,35 @@ def test_what_is_trained_is_what_is_served(name, what):
         with pytest.raises(InputError, match=r"the template does not write what the turn says|roles must alternate"):
             template.spans(conversation)
         return
-    for part in template.unrolled(conversation):
-        for index, message in enumerate(part.messages):
-            if not message.is_trained():
-                continue
-            turns = [dataclasses.replace(one, trained=i == index) for i, one in enumerate(part.messages[: index + 1])]
-            alone = Conversation(tuple(turns))
-            spans = template.spans(alone)
-            prompt = template.text(Conversation(part.messages[:index]), True)
-            trained = "".join(span.special or span.text for span in spans if span.trained)
-            assert template.text(alone).startswith(prompt + trained)
-            assert message.text.strip() in trained
-            assert spans[max(i for i, span in enumerate(spans) if span.trained)].special in template.stops()
+    answers = [index for index, message in enumerate(conversation.messages) if message.is_trained()]
+    rows = ["".join(span.special or span.text for span in row if span.trained) for row in template.rows(conversation)]
+    once = []
+    for index in answers:
+        turns = conversation.messages[: index + 1]
+        alone = Conversation(tuple(dataclasses.replace(one, trained=i == index) for i, one in enumerate(turns)))
+        spans = template.spans(alone)
+        prompt = template.text(Conversation(turns[:-1]), True)
+        trained = "".join(span.special or span.text for span in spans if span.trained)
+        once.append(trained)
+        assert template.text(alone).startswith(prompt + trained)
+        assert turns[-1].text.strip() in trained
+        assert spans[max(i for i, span in enumerate(spans) if span.trained)].special in template.stops()
+    assert "".join(rows) == "".join(once)
+
+
+MARKED = sorted(name for name in PUBLISHED if name.endswith("_training"))
+
+
+@pytest.mark.parametrize("name", MARKED)
+def test_marks_of_what_is_generated_are_accepted_where_they_hold_the_answers(name):
+    """The mask derived from the render lies within the marks of the same render."""
+    source = PUBLISHED[name]
+    template = JinjaTemplate(source, "<s>", "</s>", _specials(source), date="2024-07-26", name=name)
+    for what in ("one answer", "several turns"):
+        rows = template.rows(conversation_of(CONVERSATIONS[what]))
+        trained = ["".join(span.special or span.text for span in row if span.trained) for row in rows]
+        for role, content in CONVERSATIONS[what]:
+            assert role != "assistant" or any(content.strip() in one for one in trained)
 
 
 @pytest.mark.parametrize("name", ["qwen3", "qwen2_5"])

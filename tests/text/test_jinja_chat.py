@@ -110,24 +110,23 @@ def test_what_a_template_inserts_before_the_answer_is_trained_for_it_will_be_ser
 def test_a_history_that_is_rewritten_is_unrolled_so_that_each_turn_is_trained_once_as_served():
     template = _template(THINKING)
     talk = conversation_of([("user", "u"), ("assistant", "a"), ("user", "v"), ("assistant", "b")])
-    with pytest.raises(HistoryRewritten, match="writes turn 1 otherwise once later turns follow it"):
+    with pytest.raises(HistoryRewritten, match="writes an earlier turn otherwise once later turns follow it"):
         template.spans(talk)
-    parts = template.unrolled(talk)
-    assert [_spelled(template.spans(part), trained=True) for part in parts] == [
+    rows = template.rows(talk)
+    assert [_spelled(row, trained=True) for row in rows] == [
         "<think>\n\n</think>\n\na<|im_end|>",
         "<think>\n\n</think>\n\nb<|im_end|>",
     ]
-    assert [len(part.messages) for part in parts] == [2, 4]
-    for part in parts:
-        prompt = template.text(Conversation(part.messages[:-1]), add_generation_prompt=True)
-        assert _spelled(template.spans(part)).startswith(prompt)
+    for row, count in zip(rows, (1, 3), strict=True):
+        prompt = template.text(Conversation(talk.messages[:count]), add_generation_prompt=True)
+        assert _spelled(row).startswith(prompt + "<think>")
 
 
 def test_a_history_that_stays_is_one_row_and_untrained_turns_need_no_unrolling():
     talk = conversation_of([("user", "u"), ("assistant", "a"), ("user", "v"), ("assistant", "b")])
-    assert _template(MARKED).unrolled(talk) == [talk]
+    assert _template(MARKED).rows(talk) == [_template(MARKED).spans(talk)]
     first_read_only = dataclasses.replace(talk, messages=(talk.messages[0], Message("assistant", "a", False), *talk.messages[2:]))
-    assert _template(THINKING).unrolled(first_read_only) == [first_read_only]
+    assert _template(THINKING).rows(first_read_only) == [_template(THINKING).spans(first_read_only)]
 
 
 def test_rows_multiply_only_where_they_must():
@@ -166,12 +165,12 @@ def test_a_turn_can_be_left_untrained():
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        (MARKED.replace(ANSWER, ""), "has no generation prompt, so that the mask would begin in the turn's header"),
+        (MARKED.replace(ANSWER, ""), "has no generation prompt, so that the mask would begin in the header"),
         (MARKED.replace(ANSWER, "{% if add_generation_prompt %}Bot: {% endif %}"), "is no beginning of the text with the turn"),
         (MARKED.replace("<|im_end|>", ""), "no control token closes the turn"),
         (MARKED.replace("{{ m.content }}", "{{ m.content if m.role == 'user' }}"), "does not write what the turn says"),
         (MARKED.replace("{{ m.content }}", "{{ m.content }}{{ m.content|length }}"), "where the turn's content lies depends"),
-        ("{% generation %}x{% endgeneration %}" + MARKED, "marks as generated is not the turn's content"),
+        ("{% generation %}x{% endgeneration %}" + MARKED, "marks as generated is not the turn's content with its end"),
     ],
 )
 def test_a_template_whose_mask_cannot_be_derived_is_refused_with_the_reason(source, reason):
@@ -238,11 +237,12 @@ def test_the_fingerprint_covers_every_field_and_json_gives_the_template_back():
         "variables": {},
         "date": None,
         "adds_bos": True,
-        "name": "other",
     }
-    assert set(changes) == {field.name for field in dataclasses.fields(JinjaTemplate)}
+    assert {*changes, "name"} == {field.name for field in dataclasses.fields(JinjaTemplate)}
     others = [dataclasses.replace(template, **{name: value}) for name, value in changes.items()]
-    assert len({one.fingerprint() for one in (template, *others)}) == 9
+    assert len({one.fingerprint() for one in (template, *others)}) == 8
+    for one in (template, INSTRUCT):
+        assert dataclasses.replace(one, name="other").fingerprint() == one.fingerprint()
     for one in (template, *others, INSTRUCT, DIALOGUE):
         assert template_from_json(json.loads(json.dumps(one.to_json()))) == one
 

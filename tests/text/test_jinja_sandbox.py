@@ -156,7 +156,7 @@ def test_damaged_templates_are_refused_or_written_and_never_crash(seed):
         template = JinjaTemplate("".join(letters), "<s>", "</s>", SPECIALS)
         try:
             written = template.text(TALK)
-            spans = [span for part in template.unrolled(TALK) for span in template.spans(part)]
+            spans = [span for row in template.rows(TALK) for span in row]
         except InputError as error:
             refusals.append(str(error))
         else:

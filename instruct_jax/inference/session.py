@@ -31,6 +31,7 @@ from instruct_jax.model.decoder import Decoder
 from instruct_jax.model.loading import load_model
 from instruct_jax.model.spec import DecoderSpec
 from instruct_jax.text.chat import render_batch, stop_ids, template_from_json
+from instruct_jax.text.chat_files import with_given
 from instruct_jax.text.conversation import ChatTemplate, Conversation, Message, Messages, conversation_of
 from instruct_jax.text.pieces import Tokenizer
 from instruct_jax.text.tokenizer import load_tokenizer
@@ -188,13 +189,7 @@ class Session:
         tokenizer, template = self.words()
         own = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
         more = (self.manifest.get("generation") or {}).get("eos_token_id", ())
-        try:
-            closing = stop_ids(template, tokenizer)
-        except InputError:
-            if not _why_untrainable(template):
-                raise
-            closing = ()
-        return tuple(dict.fromkeys((*closing, *own, *more)))
+        return tuple(dict.fromkeys((*stop_ids(template, tokenizer), *own, *more)))
 
     def option_logprobs(
         self, questions: Sequence[tuple[Messages, Sequence[str]]], batch_tokens: int = 8192
@@ -220,13 +215,20 @@ class Session:
         return sequence_logprobs(self.model, render_batch(conversations, template, tokenizer), batch_tokens)
 
 
-def open(path: str | Path, mesh: jax.sharding.Mesh | None = None, dtype: Any = "float32") -> Session:
+def open(
+    path: str | Path,
+    mesh: jax.sharding.Mesh | None = None,
+    dtype: Any = "float32",
+    template_date: str | None = None,
+    template_variables: Mapping[str, Any] | None = None,
+) -> Session:
     """The model of a checkpoint, of an adapter's checkpoint over its base, or of an HF folder.
 
     Args:
       path: a run's folder (its newest state), `run/checkpoints/<step>`, or a folder with config.json and safetensors files.
       mesh: where to lay the parameters; None: this process's first device.
       dtype: of the computation.
+      template_date, template_variables: of a chat template in Jinja; see `with_given`.
 
     Raises:
       InputError: there is no model, or its tokenizer or chat template does not fit it.
@@ -254,11 +256,12 @@ def open(path: str | Path, mesh: jax.sharding.Mesh | None = None, dtype: Any = "
             f"{folder}: its tokenizer has {tokenizer.vocab_size} ids, its model {model.spec.vocab_size}; "
             "restore the tokenizer that the model was trained with"
         )
-    opened = Session(model, tokenizer, chat_template(manifest, folder), manifest, folder, step)
+    template = with_given(chat_template(manifest, folder), template_date, template_variables)
+    opened = Session(model, tokenizer, template, manifest, folder, step)
     stops = opened.stop_ids()  # a control token that the tokenizer lacks is an error here, not at the first answer
-    if reason := _why_untrainable(opened.template):
+    if limit := _limit(opened.template):
         ends = ", ".join(f"{one} ({tokenizer.piece(one)})" for one in stops) or "nothing but their longest length"
-        print(f"{folder} can be asked, and neither scored nor trained: {reason}. Answers stop on {ends}", file=sys.stderr)
+        print(f"{folder} {limit}; answers stop on {ends}", file=sys.stderr)
     return opened
 
 
@@ -276,12 +279,15 @@ def chat_template(manifest: Mapping[str, Any], folder: Path) -> ChatTemplate:
         raise InputError(f"{folder}: its {error}") from None
 
 
-def _why_untrainable(template: ChatTemplate) -> str:
-    """Why no loss mask can be derived from what a template writes; "" where one can."""
-    try:
-        template.spans(Conversation((Message("user", "a"), Message("assistant", "b"))))
-    except InputError as error:
-        return str(error).partition(";")[0]
+def _limit(template: ChatTemplate) -> str:
+    """What a template is no good for, and why; "" where it writes questions and a loss mask can be derived."""
+    question, answer = Message("user", "a"), Message("assistant", "b")
+    limits = ("cannot be asked a question alone", "can be asked, and neither scored nor trained")
+    for limit, messages in zip(limits, ((question,), (question, answer)), strict=True):
+        try:
+            template.spans(Conversation(messages), add_generation_prompt=len(messages) == 1)
+        except InputError as error:
+            return f"{limit} ({error})"
     return ""
 
 

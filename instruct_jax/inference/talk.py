@@ -2,9 +2,9 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -28,6 +28,8 @@ def generate(
     sampling: Sampling = GREEDY,
     seed: int = 0,
     output: str | None = None,
+    template_date: str | None = None,
+    template_variables: Mapping[str, Any] | None = None,
 ) -> None:
     """Print what a model answers.
 
@@ -42,13 +44,14 @@ def generate(
       sampling: greedy, or how answers are drawn.
       seed: of the draws.
       output: a .jsonl to write, a line {"messages": [...]} for each conversation with its answer.
+      template_date, template_variables: of a chat template in Jinja; see `with_given`.
 
     Raises:
       InputError: there is no such model, both prompts and a file are given, or there is nothing to ask.
     """
     if prompts is not None and jsonl is not None:
         raise InputError("generate takes PROMPTS or JSONL, not both; leave one unset")
-    model = sessions.open(checkpoint)
+    model = sessions.open(checkpoint, template_date=template_date, template_variables=template_variables)
     model.words()
     typed = prompts is None and jsonl is None and sys.stdin.isatty()
     if typed:

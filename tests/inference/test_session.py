@@ -126,6 +126,16 @@ def test_a_model_whose_template_gives_a_mask_opens_without_a_word(hf_folder, tmp
     assert capsys.readouterr().err == ""
 
 
+def test_a_template_that_needs_a_date_says_so_and_may_be_given_one(hf_folder, tmp_path, capsys):
+    folder = with_template(hf_folder, tmp_path / "model", "w2 {{ 'w' ~ strftime_now('%d') if late }}" + THINKING)
+    session.open(folder, template_variables={"late": True})
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot be asked a question alone" in line
+    assert "date" in line
+    loaded = session.open(folder, template_date="2031-11-12", template_variables={"late": True})
+    assert loaded.prompt_text([("user", "w5")]).split()[:2] == ["w2", "w12w2"]
+
+
 def test_an_option_is_scored_behind_its_tools(hf_folder, tmp_path):
     loaded = session.open(with_template(hf_folder, tmp_path / "model", THINKING.replace("w3 w4 ", "w3 ")))
     asked = Conversation((Message("user", "w5"),), ({"w9": "w9"},))

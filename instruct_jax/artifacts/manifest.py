@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from instruct_jax.errors import InputError
 
 NAME = "manifest.json"
@@ -50,7 +52,10 @@ def inherited(manifest: Mapping[str, Any]) -> dict[str, Any]:
     >>> inherited({"generation": {"eos_token_id": [2]}, "identity": "a"})
     {'generation': {'eos_token_id': [2]}}
     """
-    return {"generation": manifest["generation"]} if "generation" in manifest else {}
+    kept = {"generation": manifest["generation"]} if "generation" in manifest else {}
+    if "hf" in manifest:  # but for what its files had, which training may leave
+        kept["hf"] = {key: value for key, value in manifest["hf"].items() if key != "dtypes"}
+    return kept
 
 
 def identity_of(content: Any) -> str:
@@ -88,8 +93,21 @@ def require_unused(folder: str | Path) -> Path:
     """
     folder = Path(folder).resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} holds something already; choose another WORKDIR, or remove that folder")
+        raise InputError(f"{folder} holds something already; choose another WORKDIR")
     return folder
+
+
+def require_one_process(what: str) -> None:
+    """Fail where several processes would write one folder.
+
+    Args:
+      what: is being made, for the message.
+
+    Raises:
+      InputError: there are several.
+    """
+    if jax.process_count() > 1:
+        raise InputError(f"{what} is the work of one process, and here are {jax.process_count()}; run it on one host alone")
 
 
 def fresh_partial(folder: Path) -> Path:
@@ -104,5 +122,8 @@ def fresh_partial(folder: Path) -> Path:
     partial = folder.with_name(folder.name + ".partial")
     if partial.exists():
         shutil.rmtree(partial)
-    partial.mkdir(parents=True)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made ({error.strerror}); choose another WORKDIR") from None
     return partial

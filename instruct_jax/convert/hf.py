@@ -18,15 +18,14 @@ from instruct_jax.convert import config as configs
 from instruct_jax.convert.fields import Fields
 from instruct_jax.convert.identity import model_identity
 from instruct_jax.convert.streaming import stream
-from instruct_jax.convert.tensor_files import Entry, read_folder
-from instruct_jax.convert.words import copy_words, read_words
+from instruct_jax.convert.tensor_files import Entry, read_folder, require_dtype
+from instruct_jax.convert.words import copy_words, fingerprints, read_words
 from instruct_jax.errors import InputError
 from instruct_jax.model.spec import DecoderSpec
 from instruct_jax.progress import progress, say
 from instruct_jax.text.json_object import read_object
 
 GENERATION = "generation_config.json"
-_DTYPES = ("float32", "float16", "bfloat16")
 
 
 def read_model(
@@ -77,10 +76,12 @@ class HFFolder:
 
     def manifest(self, template_date: str | None = None, template_variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """What the manifest of a checkpoint with this model says of it."""
+        words = read_words(self.folder, template_date, template_variables)
+        hf = {"folder": str(self.folder), "config": dict(self.content), "words": fingerprints(words)}
         return {
             "model": {"spec": self.config.spec.to_json()},
-            **read_words(self.folder, template_date, template_variables),
-            "hf": {"config": dict(self.content), "dtypes": self._widened()},
+            **words,
+            "hf": {**hf, "dtypes": self._widened()},
             "generation": dict(self.generation),
             "versions": versions("jax", "flax", "orbax-checkpoint", "instruct-jax"),
         }
@@ -159,8 +160,7 @@ def import_hf(
       InputError: the folder is no model of a known family, or is damaged; or workdir holds something else.
     """
     console, workdir = Console(stderr=True), Path(workdir).resolve()
-    if dtype is not None and dtype not in _DTYPES:
-        raise InputError(f"DTYPE={dtype!r}; choose one of {', '.join(_DTYPES)}, or None: as in the files")
+    require_dtype(dtype)
     tokens = added_tokens.checked(add_tokens)
     found = inspect(hf_dir)
     before = _manifest_there(workdir, found.folder)
@@ -195,6 +195,7 @@ def import_hf(
         if tokens:
             added_tokens.add_to_tokenizer(words, tokens)
             manifest.update(read_words(words, template_date, template_variables))
+            manifest["hf"]["words"] = fingerprints(manifest)
 
     partial = _on_one_host(begin, workdir)
     checkpoint.save_parameters(partial, 0, parameters)

@@ -10,8 +10,17 @@ from flax import nnx
 from rich.console import Console
 
 from instruct_jax.artifacts.checkpoint import copy_tokenizer, locate, save_parameters
-from instruct_jax.artifacts.manifest import fresh_partial, identity_of, inherited, require_unused, versions, write_manifest
+from instruct_jax.artifacts.manifest import (
+    fresh_partial,
+    identity_of,
+    inherited,
+    require_one_process,
+    require_unused,
+    versions,
+    write_manifest,
+)
 from instruct_jax.artifacts.saved_parameters import SavedParameters
+from instruct_jax.convert.tensor_files import beyond_float16, require_dtype
 from instruct_jax.core import mesh as meshes
 from instruct_jax.core import modules
 from instruct_jax.errors import InputError
@@ -20,8 +29,6 @@ from instruct_jax.model.lora import AdaptedLinear
 from instruct_jax.model.lora_source import LoraSource
 from instruct_jax.model.quantised import QuantisedKernel
 from instruct_jax.progress import progress, say
-
-_DTYPES = ("float32", "bfloat16", "float16")
 
 
 def merge(
@@ -41,14 +48,14 @@ def merge(
     Raises:
       InputError: there is no such checkpoint, it is no adapter's, or workdir holds something.
     """
+    require_one_process("a merged model")
     console, workdir = Console(stderr=True), require_unused(workdir)
-    if dtype not in (None, *_DTYPES):
-        raise InputError(f"DTYPE={dtype!r}; choose one of {', '.join(_DTYPES)}, or None: as the base has each")
+    require_dtype(dtype)
     saved = SavedParameters(*locate(checkpoint))
     source = source_of(saved.manifest)
     if not isinstance(source, LoraSource):
         raise InputError(f"{saved.run} is no adapter but a whole model already; nothing is to be merged")
-    parameters = merged_parameters(saved, source, mesh, dtype, console)
+    parameters = merge_in_turn(saved, source, mesh, dtype, console)
     manifest = saved.manifest
     origin = {"asked": str(checkpoint), "folder": str(saved.run.resolve()), "step": saved.step, "identity": manifest["identity"]}
     partial = fresh_partial(workdir)
@@ -70,7 +77,7 @@ def merge(
     say(console, f"merge: {saved.run} at step {saved.step}, its adapter in it, is in {workdir}")
 
 
-def merged_parameters(
+def merge_in_turn(
     saved: SavedParameters, source: LoraSource, mesh: jax.sharding.Mesh | None, dtype: Any, console: Console
 ) -> dict[str, jax.Array]:
     """The parameters of the ordinary model, by path; of what is being merged, one kernel's stack is held at a time."""
@@ -83,12 +90,14 @@ def merged_parameters(
             holder = path.removesuffix("/kernel")
             prefix = holder if isinstance(parts.get(holder), AdaptedLinear) and path != holder else path
             wanted = {
-                one: _placed(mesh, shape, blueprint.axes[one])
+                one: meshes.placed(mesh, shape, blueprint.axes[one])
                 for one, shape in shapes.items()
                 if one == path or (one.startswith(f"{prefix}/") and not one.endswith("/bias"))
             }
             kind = jnp.dtype(dtype or (saved.base or saved).shapes[path].dtype)
             merged[path] = _dense(parts.get(prefix), prefix, source.adopt(saved, wanted), kind)
+            if kind == jnp.float16 and not jnp.isfinite(merged[path]).all():
+                raise beyond_float16(f"parameter {path}")
             report(1)
     return merged
 
@@ -106,11 +115,3 @@ def _dense(part: nnx.Module | None, prefix: str, arrays: Mapping[str, jax.Array]
         return (whole.merged() if isinstance(whole, AdaptedLinear) else whole[...]).astype(dtype)
 
     return jax.jit(compute)({path.removeprefix(f"{prefix}/"): array for path, array in arrays.items()})
-
-
-def _placed(mesh: jax.sharding.Mesh | None, shape: jax.ShapeDtypeStruct, axes: tuple[str | None, ...]) -> jax.ShapeDtypeStruct:
-    if mesh is None:
-        sharding: Any = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    else:
-        sharding = meshes.parameter_sharding(mesh, shape.shape, axes)
-    return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)

@@ -1,7 +1,7 @@
 """Adapters in PEFT's format: a folder with adapter_config.json and adapter_model.safetensors, written and read."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,24 @@ from rich.console import Console
 
 from instruct_jax.artifacts.checkpoint import copy_tokenizer, locate, save_parameters
 from instruct_jax.artifacts.manifest import (
+    NAME,
     file_sha256,
     fresh_partial,
     identity_of,
     inherited,
+    require_one_process,
     require_unused,
     versions,
     write_manifest,
 )
 from instruct_jax.artifacts.saved_parameters import SavedParameters, base_record
 from instruct_jax.convert import config as configs
-from instruct_jax.convert.export import hf_origin
 from instruct_jax.convert.families import Family
 from instruct_jax.convert.fields import Fields
 from instruct_jax.convert.names import tensors
 from instruct_jax.convert.peft_layout import PREFIX, adapter_tensors, module_name
 from instruct_jax.convert.tensor_files import DTYPES, Entry, read_header, write_file
+from instruct_jax.core import mesh as meshes
 from instruct_jax.core import modules
 from instruct_jax.errors import InputError
 from instruct_jax.model.loading import DecoderSource, source_of, spec_of
@@ -74,6 +76,7 @@ def export_peft(checkpoint: str | Path, workdir: str | Path, base_model: str | N
     Raises:
       InputError: there is no such checkpoint, it is no adapter's, or PEFT cannot express it.
     """
+    require_one_process("an export")
     workdir = require_unused(workdir)
     saved = SavedParameters(*locate(checkpoint))
     source = source_of(saved.manifest)
@@ -82,7 +85,10 @@ def export_peft(checkpoint: str | Path, workdir: str | Path, base_model: str | N
     family, folder = _family(saved, source.base.spec)
     _, shapes = modules.abstract(lambda: source.build(jax.random.key(0)))
     planned = list(adapter_tensors(source.base.spec, family, shapes, saved.own))
-    arrays = {path: np.asarray(array) for path, array in saved.read(_placed(shapes, saved.own)).items()}
+    arrays = {
+        path: np.asarray(array)
+        for path, array in saved.read({path: meshes.placed(None, shapes[path]) for path in saved.own}).items()
+    }
     turned = {}
     for tensor in planned:
         (part,) = tensor.parts
@@ -128,6 +134,7 @@ def import_peft(peft_dir: str | Path, checkpoint: str | Path, workdir: str | Pat
     Raises:
       InputError: the folder is damaged, does not fit the base, or asks for what is not done here.
     """
+    require_one_process("an import of an adapter")
     folder, workdir = Path(peft_dir), require_unused(workdir)
     base = SavedParameters(*locate(checkpoint))
     if "adapter" in base.manifest["model"]:
@@ -160,16 +167,10 @@ def import_peft(peft_dir: str | Path, checkpoint: str | Path, workdir: str | Pat
 
 def _family(saved: SavedParameters, spec: DecoderSpec) -> tuple[Family, str | None]:
     """The family whose names a model's HF folder has, and that folder, where it was imported from one."""
-    origin = hf_origin(saved.manifest, saved.run)
-    if origin is None:
+    hf = saved.manifest.get("hf")
+    if hf is None:
         return configs.write_config(spec, "float32")[0], None
-    read = configs.read_config(origin.manifest["hf"]["config"], str(origin.folder))
-    return read.family, origin.manifest["parents"]["hf"]["folder"]
-
-
-def _placed(shapes: Mapping[str, jax.ShapeDtypeStruct], paths: Collection[str]) -> dict[str, jax.ShapeDtypeStruct]:
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    return {path: jax.ShapeDtypeStruct(shapes[path].shape, shapes[path].dtype, sharding=device) for path in paths}
+    return configs.read_config(hf["config"], f"{saved.run / NAME}: hf: config").family, hf["folder"]
 
 
 def _source(folder: Path, base: SavedParameters, family: Family, entries: Mapping[str, Entry]) -> LoraSource:
@@ -183,7 +184,8 @@ def _source(folder: Path, base: SavedParameters, family: Family, entries: Mappin
         raise InputError(f"{folder / TENSORS} adapts no dense product of {base.run}; give the base that it was trained over")
     rank, alpha = fields.integer("r", 8), fields.number("lora_alpha", 8)
     for key, whole in (("rank_pattern", rank), ("alpha_pattern", alpha)):
-        if set((fields.raw(key) or {}).values()) - {whole}:
+        given = {} if fields.raw(key) is None else fields.raw(key)
+        if not isinstance(given, dict) or any(type(one) not in (int, float) or one != whole for one in given.values()):
             raise fields.refuse(key, f"none, or {whole:g} everywhere: one adapter has one rank and one alpha here")
     tied = fields.flag("ensure_weight_tying", False)
     if decoder.spec.tied and "embedding" in beside and not tied:

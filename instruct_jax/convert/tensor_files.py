@@ -22,6 +22,7 @@ SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 SIZES = {"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "I64": 8, "U64": 8, "C64": 8, "I32": 4, "U32": 4, "I16": 2, "U16": 2}
 SIZES |= {"BOOL": 1, "I8": 1, "U8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1}
 DTYPES = {"F32": np.dtype(np.float32), "F16": np.dtype(np.float16), "BF16": np.dtype(jnp.bfloat16)}
+DTYPE_NAMES = tuple(dtype.name for dtype in DTYPES.values())
 # The library that the format comes from reads no longer headers.
 _MAX_HEADER = 100_000_000
 
@@ -58,6 +59,16 @@ class Entry:
         return bits.view(self.dtype).reshape(stop - start, *self.shape[1:])
 
 
+def require_dtype(dtype: str | None) -> None:
+    """Fail where DTYPE is none that parameters can have; None leaves each its own.
+
+    Raises:
+      InputError: it is none.
+    """
+    if dtype is not None and dtype not in DTYPE_NAMES:
+        raise InputError(f"DTYPE={dtype!r}; choose one of {', '.join(DTYPE_NAMES)}, or None: each as it is")
+
+
 def narrowed(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
     """An array in another dtype; itself where it has it already.
 
@@ -70,8 +81,13 @@ def narrowed(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
     with np.errstate(over="ignore"):
         cast = array.astype(dtype, copy=False)
     if dtype == np.float16 and array.dtype != np.float16 and not np.isfinite(cast).all():
-        raise InputError(f"{name} holds numbers beyond float16, whose largest is 65,504; choose DTYPE bfloat16 or float32")
+        raise beyond_float16(name)
     return cast
+
+
+def beyond_float16(name: str) -> InputError:
+    """What to raise where float16 cannot hold a number of what is named."""
+    return InputError(f"{name} holds numbers beyond float16, whose largest is 65,504; choose DTYPE bfloat16 or float32")
 
 
 def read_header(file: Path) -> dict[str, Entry]:

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from instruct_jax.convert.tokenizer_json import write_tokenizer
+from instruct_jax.errors import InputError
 from instruct_jax.text.chat import BARE, TurnTemplate, stop_ids, template_from_json
 from instruct_jax.text.chat_files import folder_files, folder_source, load_chat_template, turns_as_jinja, with_given
+from instruct_jax.text.conversation import ChatTemplate
 from instruct_jax.text.hugging_face_tokenizer import HuggingFaceTokenizer
 from instruct_jax.text.json_object import read_object
+from instruct_jax.text.pieces import Tokenizer
 from instruct_jax.text.tokenizer import load_tokenizer
 
 # Any of these makes a folder one with a tokenizer.
@@ -43,6 +46,13 @@ def read_words(folder: Path, date: str | None = None, variables: Mapping[str, An
     return {"tokenizer": described, "chat_template": template.to_json()}
 
 
+def fingerprints(manifest: Mapping[str, Any]) -> dict[str, str] | None:
+    """What tells the words of one manifest from those of another, whatever they are called; None: there are none."""
+    if manifest["tokenizer"] is None:
+        return None
+    return {key: manifest[key]["fingerprint"] for key in ("tokenizer", "chat_template")}
+
+
 def copy_words(folder: Path, target: Path) -> None:
     """Copy the files of a tokenizer and its chat template, byte for byte."""
     for pattern in (*_TOKENIZERS, *_BESIDE):
@@ -51,44 +61,62 @@ def copy_words(folder: Path, target: Path) -> None:
             shutil.copyfile(file, target / file.name)
 
 
-def write_words(run: Path, manifest: Mapping[str, Any], origin: Path | None, folder: Path) -> dict[str, Any]:
+def write_words(run: Path, manifest: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Write the tokenizer and the chat template of a checkpoint into an HF folder.
+
+    Words that were imported, with the model or with the one that it was trained from, are written as they came.
 
     Args:
       run: the checkpoint's folder.
       manifest: its manifest.
-      origin: the imported checkpoint that it was trained from, if any: where it had the same tokenizer, and the same chat
-        template, its files are written as they came.
       folder: the HF folder.
 
     Returns:
-      bos_token_id and eos_token_id, the tokens on which generation stops; nothing where the words are the origin's.
+      bos_token_id and eos_token_id, the tokens on which generation stops; nothing where the words are those imported.
 
     Raises:
-      InputError: the tokenizer cannot be written as transformers reads it.
+      InputError: the tokenizer is not the one that the model was trained with, or transformers cannot read its like.
     """
     if manifest["tokenizer"] is None:
         return {}
-    known = {} if origin is None else read_object(origin / "manifest.json", "the manifest of the import")
-    same_tokenizer = known.get("tokenizer") == manifest["tokenizer"]
-    if same_tokenizer:
-        copy_words(origin / "tokenizer", folder)
-        if known["chat_template"]["fingerprint"] == manifest["chat_template"]["fingerprint"]:  # whatever it is called
-            return {}
     tokenizer = load_tokenizer(run / "tokenizer")
-    if not same_tokenizer:
-        if isinstance(tokenizer, HuggingFaceTokenizer):
-            copy_words(run / "tokenizer", folder)
-        else:
-            write_tokenizer(tokenizer, folder)
+    require_same_tokenizer(tokenizer, manifest, run / "tokenizer")
+    words, imported = fingerprints(manifest), manifest.get("hf", {}).get("words") or {}
+    if words["tokenizer"] == imported.get("tokenizer") or isinstance(tokenizer, HuggingFaceTokenizer):
+        copy_words(run / "tokenizer", folder)
+    else:
+        write_tokenizer(tokenizer, folder)
     template = template_from_json(manifest["chat_template"])
-    stops = stop_ids(template, tokenizer)
+    unchanged = words == imported
+    if not (unchanged and folder_source(folder) == getattr(template, "source", None)):
+        _write_template(template, tokenizer, folder)
+    if unchanged:
+        return {}
+    more = manifest.get("generation", {}).get("eos_token_id", ()) if words["tokenizer"] == imported.get("tokenizer") else ()
+    stops = list(dict.fromkeys((*stop_ids(template, tokenizer), *more)))
+    return {"bos_token_id": tokenizer.bos_id, **({"eos_token_id": stops} if stops else {})}
+
+
+def require_same_tokenizer(tokenizer: Tokenizer, manifest: Mapping[str, Any], folder: Path) -> None:
+    """Fail where a checkpoint's tokenizer is not the one that its model was trained with.
+
+    Raises:
+      InputError: it is another.
+    """
+    expected = manifest["tokenizer"]["fingerprint"]
+    if tokenizer.fingerprint != expected:
+        raise InputError(
+            f"{folder} is not the tokenizer of this checkpoint (fingerprint {tokenizer.fingerprint[:12]}, "
+            f"expected {expected[:12]}); restore the one that the model was trained with"
+        )
+
+
+def _write_template(template: ChatTemplate, tokenizer: Tokenizer, folder: Path) -> None:
     if isinstance(template, TurnTemplate):
         template = turns_as_jinja(template, tokenizer)
     for name, text in folder_files(template).items():
         (folder / name).write_text(text, newline="")
     _forget_template(folder)
-    return {"bos_token_id": tokenizer.bos_id, "eos_token_id": list(stops)}
 
 
 def _forget_template(folder: Path) -> None:

@@ -148,3 +148,18 @@ def _keep_freed_memory() -> None:
         trim_threshold, mmap_threshold, keep = -1, -3, 2**31 - 1  # names and numbers of <malloc.h>
         mallopt(trim_threshold, keep)
         _ = mallopt(mmap_threshold, keep) or mallopt(mmap_threshold, 32 << 20)  # the most that older versions take
+
+
+def placed(mesh: Mesh | None, shape: jax.ShapeDtypeStruct, axes: tuple[str | None, ...] = ()) -> jax.ShapeDtypeStruct:
+    """A parameter's shape with where it lies.
+
+    Args:
+      mesh: of the devices; None: all of it on this process's first.
+      shape: its shape and dtype.
+      axes: its logical axes; see `parameter_sharding`.
+    """
+    if mesh is None:
+        sharding: jax.sharding.Sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    else:
+        sharding = parameter_sharding(mesh, shape.shape, axes)
+    return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)

@@ -173,7 +173,7 @@ def load_model(
     saved = SavedParameters(folder, step)
     source = source_of(saved.manifest, dtype)
     blueprint, shapes = modules.abstract(lambda: source.build(jax.random.key(0)))
-    wanted = {path: _placed(shape, blueprint.axes[path], mesh) for path, shape in shapes.items()}
+    wanted = {path: meshes.placed(mesh, shape, blueprint.axes[path]) for path, shape in shapes.items()}
     shared = {} if sharing is None else _shared(sharing, saved, {path: wanted[path] for path in wanted if not source.saved(path)})
     arrays = {**shared, **source.adopt(saved, {path: shape for path, shape in wanted.items() if path not in shared})}
     model = blueprint.merge(arrays)
@@ -186,14 +186,6 @@ def merged(model: nnx.Module, base: DecoderSource) -> Decoder:
     """The ordinary decoder that computes what an adapted one does, with fp32 kernels where there was an adapter."""
     blueprint, _ = modules.abstract(lambda: base.build(jax.random.key(0)))
     return blueprint.merge(merged_parameters(model))
-
-
-def _placed(shape: jax.ShapeDtypeStruct, axes: Sequence[str | None], mesh: jax.sharding.Mesh | None) -> jax.ShapeDtypeStruct:
-    if mesh is None:
-        sharding: Any = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    else:
-        sharding = meshes.parameter_sharding(mesh, shape.shape, axes)
-    return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
 
 
 def _shared(other: LoadedModel, saved: SavedParameters, wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -95,7 +95,12 @@ def _origin(workdir: Path, init_from: str | Path) -> dict[str, Any]:
         if known is not None and known["asked"] == str(init_from):
             return known
     run, step = checkpoint.locate(init_from)
-    return {"asked": str(init_from), "folder": str(run), "step": step, "identity": read_manifest(run, "checkpoint")["identity"]}
+    return {
+        "asked": str(init_from),
+        "folder": str(run.resolve()),
+        "step": step,
+        "identity": read_manifest(run, "checkpoint")["identity"],
+    }
 
 
 def _inherited(workdir: Path, init_from: str | Path | None) -> dict[str, Any]:

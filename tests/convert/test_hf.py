@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from instruct_jax.artifacts import checkpoint
-from instruct_jax.artifacts.manifest import read_manifest
+from instruct_jax.artifacts.manifest import read_manifest, write_json
 from instruct_jax.convert import export, hf
 from instruct_jax.convert.tensor_files import INDEX, SINGLE, Entry, read_folder, write_file
 from instruct_jax.convert.tokenizer_json import write_tokenizer
@@ -306,6 +306,42 @@ def test_a_trained_checkpoint_is_exported_with_its_own_words(make_hf, tiny, tmp_
     assert read["tokenizer"]["vocab_size"] == 259
     with pytest.raises(InputError, match="holds something already"):
         export.export_hf(tmp_path / "run", out)
+    with pytest.raises(InputError, match="MAX_SHARD_BYTES is 0"):
+        export.export_hf(tmp_path / "run", tmp_path / "another", max_shard_bytes=0)
+    ByteTokenizer().save(tmp_path / "run" / "tokenizer")
+    file.write_text(json.dumps(manifest | {"tokenizer": {"fingerprint": "0" * 64, "vocab_size": 259}}))
+    with pytest.raises(InputError, match="is not the tokenizer of this checkpoint"):
+        export.export_hf(tmp_path / "run", tmp_path / "another")
+    shutil.rmtree(tmp_path / "run" / "tokenizer")
+    with pytest.raises(InputError, match="there is no tokenizer at"):
+        export.export_hf(tmp_path / "run", tmp_path / "another")
+
+
+def test_a_model_that_was_never_imported_is_exported_with_the_familys_defaults_and_says_so(make_hf, tiny, tmp_path, capsys):
+    hf.import_hf(make_hf(tiny), tmp_path / "run")
+    manifest = read_manifest(tmp_path / "run", "checkpoint")
+    del manifest["hf"], manifest["generation"]
+    write_json(tmp_path / "run" / "manifest.json", manifest)
+    export.export_hf(tmp_path / "run", tmp_path / "out")
+    assert "was never imported: config.json says max_position_embeddings 4,096" in capsys.readouterr().err
+    assert json.loads((tmp_path / "out" / hf.GENERATION).read_text()) == {}
+
+
+def test_an_export_in_float16_refuses_numbers_that_it_cannot_hold(make_hf, tiny, tmp_path):
+    source = make_hf(tiny)
+    values = {name: entry.read() for name, entry in read_folder(source).items()}
+    values["model.layers.1.mlp.up_proj.weight"][3, 2] = 1e5
+    write_file(source / SINGLE, values)
+    hf.import_hf(source, tmp_path / "run")
+    with pytest.raises(InputError, match="parameter layers/mlp/up/kernel holds numbers beyond float16"):
+        export.export_hf(tmp_path / "run", tmp_path / "out", dtype="float16")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(make_hf, tiny, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be made"):
+        hf.import_hf(make_hf(tiny), tmp_path / "file" / "run")
 
 
 @pytest.mark.parametrize("padding", [-3, 0, 1, 5])

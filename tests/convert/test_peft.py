@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from instruct_jax.artifacts.checkpoint import save_parameters
-from instruct_jax.artifacts.manifest import read_manifest, write_manifest
+from instruct_jax.artifacts.manifest import inherited, read_manifest, write_manifest
 from instruct_jax.artifacts.saved_parameters import SavedParameters, base_record
 from instruct_jax.convert.hf import import_hf
 from instruct_jax.convert.merge import merge
 from instruct_jax.convert.peft import CONFIG, TENSORS, export_peft, import_peft
 from instruct_jax.convert.tensor_files import read_header, write_file
+from instruct_jax.core import mesh as meshes
 from instruct_jax.core import modules
 from instruct_jax.errors import InputError
 from instruct_jax.model.loading import DecoderSource, load_model, spec_of
@@ -34,10 +35,10 @@ def adapter_over(base, folder, quantisation=None, **fields):
         if source.saved(path)
     }
     save_parameters(folder, 7, trained)
-    manifest = {key: value for key, value in read_manifest(base, "checkpoint").items() if key != "hf"}
-    record = base_record(base, 0)
+    manifest, record = read_manifest(base, "checkpoint"), base_record(base, 0)
     parents = {"init_from": {**record, "asked": str(base)}}
-    write_manifest(folder, "checkpoint", {**manifest, "model": source.describe(), "base": record, "parents": parents})
+    own = {"model": source.describe(), "base": record, "parents": parents, **inherited(manifest)}
+    write_manifest(folder, "checkpoint", {**manifest, **own})
     return folder
 
 
@@ -99,6 +100,8 @@ def test_the_configuration_says_what_the_adapter_is(exported):
     ("changes", "message"),
     [
         ({"rank_pattern": {"q_proj": 4}}, "rank_pattern is {'q_proj': 4}; expected none, or 2 everywhere"),
+        ({"rank_pattern": [4]}, "rank_pattern is [4]; expected none"),
+        ({"alpha_pattern": {"q_proj": {"a": 1}}}, "alpha_pattern is {'q_proj': {'a': 1}}; expected none"),
         ({"use_qalora": True}, "use_qalora is true; expected false"),
         ({"init_lora_weights": "pissa"}, "init_lora_weights is 'pissa'"),
         ({"bias": "all"}, "bias is 'all'; expected 'none'"),
@@ -132,6 +135,43 @@ def test_missing_left_over_and_untied_tensors_are_refused_by_name(damaged, base,
     tensors(lambda held: held.update({"base_model.model.lm_head.weight": held["base_model.model.lm_head.weight"] + 1}))
     with pytest.raises(InputError, match=r"lm_head.weight is not the embedding"):
         import_peft(folder, base, tmp_path / "back")
+
+
+def test_an_adapter_knows_its_base_when_that_is_imported_anew(repository, tmp_path):
+    source = repository / "tests" / "fixtures" / "hf" / "qwen_2_5"
+    import_hf(source, tmp_path / "base")
+    adapter = adapter_over(tmp_path / "base", tmp_path / "adapter")
+    wanted = parameters(adapter)
+    shutil.rmtree(tmp_path / "base")
+    import_hf(source, tmp_path / "base")
+    found = parameters(adapter)
+    assert all(np.array_equal(found[path], wanted[path]) for path in wanted)
+    shutil.copytree(source, tmp_path / "changed")
+    (weights,) = (tmp_path / "changed").glob("*.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-5] ^= 1
+    weights.write_bytes(content)
+    for other, dtype in ((tmp_path / "changed", None), (source, "bfloat16")):
+        shutil.rmtree(tmp_path / "base")
+        import_hf(other, tmp_path / "base", dtype=dtype)
+        with pytest.raises(InputError, match="has been replaced: its identity is"):
+            load_model(adapter)
+
+
+def test_a_trained_base_that_was_written_anew_is_refused(base, tmp_path):
+    """A recipe's identity says nothing of the numbers that came of it."""
+    trained = tmp_path / "trained"
+    shutil.copytree(base, trained)
+    manifest = read_manifest(base, "checkpoint")
+    write_manifest(trained, "checkpoint", {**manifest, "parents": {"dataset": {"folder": "x", "identity": "y"}}})
+    adapter = adapter_over(trained, tmp_path / "adapter")
+    assert "state" in read_manifest(adapter, "checkpoint")["base"]
+    load_model(adapter)
+    shutil.rmtree(trained / "checkpoints")
+    saved = SavedParameters(base, 0)
+    save_parameters(trained, 0, saved.read({path: meshes.placed(None, shape) for path, shape in saved.shapes.items()}))
+    with pytest.raises(InputError, match="its state of step 0 was written anew"):
+        load_model(adapter)
 
 
 def test_fused_projections_say_to_merge_first(repository, tmp_path):

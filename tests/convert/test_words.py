@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import pytest
@@ -97,7 +98,10 @@ def test_a_folder_of_another_name_is_exported_as_it_came(folder, tmp_path):
 
 def test_the_ends_of_an_imports_answers_reach_what_is_trained_and_merged_from_it(make_hf, make_dataset, spec, tmp_path):
     dataset, base = make_dataset("words"), tmp_path / "import"
-    hf.import_hf(make_hf(spec), base)
+    source = make_hf(spec, "mistral")
+    config = json.loads((source / "config.json").read_text()) | {"max_position_embeddings": 77}
+    (source / "config.json").write_text(json.dumps(config))
+    hf.import_hf(source, base)
     words = ByteTokenizer()
     words.save(base / "tokenizer")
     described = {"fingerprint": words.fingerprint, "vocab_size": words.vocab_size}
@@ -121,3 +125,8 @@ def test_the_ends_of_an_imports_answers_reach_what_is_trained_and_merged_from_it
     merge(tmp_path / "run", tmp_path / "merged")
     assert json.loads((tmp_path / "merged" / "manifest.json").read_text())["generation"] == own["generation"]
     assert session.open(tmp_path / "merged").stop_ids() == (words.eos_id, 7)
+    shutil.rmtree(base)
+    export.export_hf(tmp_path / "merged", tmp_path / "out")
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert (config["model_type"], config["max_position_embeddings"]) == ("mistral", 77)
+    assert json.loads((tmp_path / "out" / hf.GENERATION).read_text())["top_k"] == 3

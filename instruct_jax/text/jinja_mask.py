@@ -243,11 +243,12 @@ class Sheet:
         return self._cut(written.text, ranges, trimmable, seams)
 
     def _check_marks(self, index: int, response: Response, written: Text) -> None:
-        end = len(response.upto)
-        for start, stop in written.generated:
-            if start <= response.content and stop >= end and not written.text[start : response.start].strip():
-                return
-        raise self._refusal(index, "the part that the template marks as generated is not the turn's content with its end")
+        """That what the template marks holds the turn's content and its end; it may hold more of the header than is trained."""
+        covered = response.content
+        for start, stop in sorted(written.generated):
+            covered = max(covered, stop) if start <= covered else covered
+        if covered < len(response.upto):
+            raise self._refusal(index, "the part that the template marks as generated is not the turn's content with its end")
 
     def _seams(self, count: int, text: str) -> set[int]:
         """Where the generation prompts before the answers end, as far as the text begins with them."""

@@ -18,6 +18,8 @@ from instruct_jax.core import trees
 from instruct_jax.errors import InputError
 
 _STEPS = "checkpoints"
+# What to do about a broken state of a run that trains.
+GO_ON = "remove that folder to go on from an earlier one"
 
 
 class Checkpoints:
@@ -62,8 +64,8 @@ class Checkpoints:
         }
         try:
             restored = self._manager.restore(step, args=ocp.args.Composite(**items))
-        except (OSError, ValueError, KeyError) as error:
-            raise unreadable(self._manager.directory / str(step), error) from None
+        except Exception as error:  # a file cut short is a bare Exception
+            raise unreadable(self._manager.directory / str(step), error, GO_ON) from None
         leaves = restored["optimiser"]
         order = [leaves[name] for name in sorted(leaves, key=int)]
         return trees.flatten(restored["parameters"]), jax.tree.unflatten(jax.tree.structure(optimiser), order)
@@ -111,10 +113,10 @@ def parameters_folder(run: Path, step: int) -> Path:
     return (run / _STEPS / str(step) / "parameters").resolve()
 
 
-def unreadable(folder: Path, error: Exception) -> InputError:
+def unreadable(folder: Path, error: Exception, advice: str) -> InputError:
     """What to raise where the files of a state are broken."""
     reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-    return InputError(f"the state at {folder} cannot be read ({reason}); remove that folder to go on from an earlier one")
+    return InputError(f"the state at {folder} cannot be read ({reason}); {advice}")
 
 
 def copy_tokenizer(source: Path, run: Path) -> None:

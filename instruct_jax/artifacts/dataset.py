@@ -26,6 +26,7 @@ class DatasetWriter:
         self._partial = fresh_partial(folder)
         self._writer: array_record_module.ArrayRecordWriter | None = None
         self._counts: list[int] = []
+        self._largest_id = -1
 
     @property
     def folder(self) -> Path:
@@ -41,15 +42,17 @@ class DatasetWriter:
             self._counts.append(0)
         self._writer.write(encode_row(row))
         self._counts[-1] += 1
+        self._largest_id = max(self._largest_id, int(row.tokens.max(initial=-1)))
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
-        """Close the shards, record their checksums, write the manifest last, and move the folder into place."""
+        """Close the shards, write the manifest with their checksums and the largest id last, and move the folder into place."""
         self._close_shard()
         shards = []
         for index, rows in enumerate(self._counts):
             file = self._partial / f"rows-{index:05d}.arrayrecord"
             shards.append({"file": file.name, "rows": rows, "bytes": file.stat().st_size, "sha256": file_sha256(file)})
-        write_manifest(self._partial, "dataset", {**manifest, "rows": sum(self._counts), "shards": shards})
+        counted = {"rows": sum(self._counts), "largest_id": self._largest_id, "shards": shards}
+        write_manifest(self._partial, "dataset", {**manifest, **counted})
         if self._folder.exists():
             shutil.rmtree(self._folder)
         self._partial.rename(self._folder)

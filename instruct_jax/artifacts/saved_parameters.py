@@ -1,5 +1,6 @@
 """SavedParameters: the parameters of a saved state, where an adapter's are its own and those of the base that it names."""
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from instruct_jax.artifacts.checkpoint import parameters_folder, saved_steps, unreadable
+from instruct_jax.artifacts.checkpoint import GO_ON, parameters_folder, saved_steps, unreadable
 from instruct_jax.artifacts.manifest import NAME, file_sha256, read_manifest
 from instruct_jax.core import trees
 from instruct_jax.errors import InputError
@@ -33,11 +34,12 @@ class SavedParameters:
     def __init__(self, run: Path, step: int):
         self.run, self.step, self.manifest = run, step, read_manifest(run, "checkpoint")
         self._folder = parameters_folder(run, step)
-        with ocp.StandardCheckpointer() as checkpointer:
+        # A checkpointer would look for a file that no item of a state has, and warn of it.
+        with contextlib.closing(ocp.PyTreeCheckpointHandler()) as handler:
             try:
-                own = trees.flatten(checkpointer.metadata(self._folder).item_metadata.tree)
-            except (OSError, ValueError, AttributeError) as error:
-                raise unreadable(self._folder, error) from None
+                own = trees.flatten(handler.metadata(self._folder).tree)
+            except Exception as error:  # a file cut short is a bare Exception
+                raise self._unreadable(error) from None
         self.own = {path: jax.ShapeDtypeStruct(tuple(found.shape), found.dtype) for path, found in own.items()}
         self.base = _open_base(run, self.manifest["base"]) if self.manifest.get("base") else None
         self.shapes = {**(self.base.shapes if self.base else {}), **self.own}
@@ -66,9 +68,13 @@ class SavedParameters:
             with ocp.PyTreeCheckpointer() as checkpointer:
                 try:
                     arrays.update(trees.flatten(checkpointer.restore(self._folder, args=options)))
-                except (OSError, ValueError, KeyError) as error:
-                    raise unreadable(self._folder, error) from None
+                except Exception as error:  # a file cut short is a bare Exception
+                    raise self._unreadable(error) from None
         return {path: arrays[path] for path in parameters}
+
+    def _unreadable(self, error: Exception) -> InputError:
+        trained = "dataset" in self.manifest["parents"]
+        return unreadable(self._folder, error, GO_ON if trained else f"make {self.run} again")
 
     def require_only(self, parameters: Mapping[str, Any]) -> None:
         """Fail where the state has a parameter that is not among these.

@@ -22,15 +22,16 @@ from instruct_jax.artifacts.manifest import NAME as MANIFEST
 from instruct_jax.artifacts.manifest import identity_of
 from instruct_jax.convert import config as hf_config
 from instruct_jax.convert import hf
+from instruct_jax.convert.words import require_same_tokenizer
 from instruct_jax.core import modules, trees
 from instruct_jax.errors import InputError
 from instruct_jax.inference.decode import Generation, generate
 from instruct_jax.inference.sampling import GREEDY, Sampling
 from instruct_jax.inference.score import Logprob, sequence_logprobs
 from instruct_jax.model.decoder import Decoder
-from instruct_jax.model.loading import load_model
+from instruct_jax.model.loading import LoadedModel, load_model
 from instruct_jax.model.spec import DecoderSpec
-from instruct_jax.text.chat import render_batch, stop_ids, template_from_json
+from instruct_jax.text.chat import Rendered, render_batch, stop_ids, template_from_json
 from instruct_jax.text.chat_files import with_given
 from instruct_jax.text.conversation import ChatTemplate, Conversation, Message, Messages, conversation_of
 from instruct_jax.text.pieces import Tokenizer
@@ -170,14 +171,13 @@ class Session:
         batch_tokens: int = 8192,
     ) -> list[Generation]:
         """The model's next assistant turn after each question, as ids; see `decode.generate`."""
-        tokenizer, template = self.words()
-        rendered = render_batch([_question(turns) for turns in questions], template, tokenizer, add_generation_prompt=True)
+        rendered = self._rendered([_question(turns) for turns in questions], add_generation_prompt=True)
         return generate(
             self.model,
             [one.tokens for one in rendered],
             max_new_tokens=max_new_tokens,
             stop_ids=self.stop_ids(),
-            vocab_size=tokenizer.vocab_size,
+            vocab_size=min(self.tokenizer.vocab_size, self.spec.vocab_size),
             sampling=sampling,
             seed=seed,
             items=items,
@@ -204,15 +204,25 @@ class Session:
             for asked, options in ((_question(turns), options) for turns, options in questions)
             for option in options
         ]
-        tokenizer, template = self.words()
-        scores = iter(sequence_logprobs(self.model, render_batch(conversations, template, tokenizer), batch_tokens))
+        scores = iter(sequence_logprobs(self.model, self._rendered(conversations), batch_tokens))
         return [[next(scores) for _ in options] for _, options in questions]
 
     def document_logprobs(self, documents: Sequence[str], batch_tokens: int = 8192) -> list[Logprob]:
         """The log-probability of each plain document, its end included."""
         conversations = [Conversation((Message("text", document),)) for document in documents]
+        return sequence_logprobs(self.model, self._rendered(conversations), batch_tokens)
+
+    def _rendered(self, conversations: Sequence[Conversation], add_generation_prompt: bool = False) -> list[Rendered]:
+        """Conversations as ids, all of which the model knows; some tokenizers have a few more."""
         tokenizer, template = self.words()
-        return sequence_logprobs(self.model, render_batch(conversations, template, tokenizer), batch_tokens)
+        rendered = render_batch(conversations, template, tokenizer, add_generation_prompt=add_generation_prompt)
+        for one in rendered:
+            if (largest := int(one.tokens.max(initial=0))) >= self.spec.vocab_size:
+                raise InputError(
+                    f"{self.folder}: a text holds {tokenizer.piece(largest)!r}, id {largest}; the model knows ids up to "
+                    f"{self.spec.vocab_size - 1}: leave that token out"
+                )
+        return rendered
 
 
 def open(
@@ -221,6 +231,7 @@ def open(
     dtype: Any = "float32",
     template_date: str | None = None,
     template_variables: Mapping[str, Any] | None = None,
+    sharing: Session | None = None,
 ) -> Session:
     """The model of a checkpoint, of an adapter's checkpoint over its base, or of an HF folder.
 
@@ -229,6 +240,8 @@ def open(
       mesh: where to lay the parameters; None: this process's first device.
       dtype: of the computation.
       template_date, template_variables: of a chat template in Jinja; see `with_given`.
+      sharing: for an adapter's checkpoint, a session of its base or of another adapter over it, whose arrays of the base
+        are taken rather than read again.
 
     Raises:
       InputError: there is no model, or its tokenizer or chat template does not fit it.
@@ -239,23 +252,14 @@ def open(
         blueprint, _ = modules.abstract(lambda: Decoder(spec, jax.random.key(0), jnp.dtype(dtype)))
         model, step, words = blueprint.merge(parameters), 0, folder
     else:
-        loaded = load_model(folder, mesh, dtype)
+        other = None if sharing is None else LoadedModel(sharing.model, sharing.manifest, sharing.folder, sharing.step)
+        loaded = load_model(folder, mesh, dtype, sharing=other)
         model, manifest, folder, step = loaded.model, loaded.manifest, Path(loaded.folder), loaded.step
         words = folder / "tokenizer"
     if manifest.get("tokenizer") is None:
         return Session(model, None, None, manifest, folder, step)
     tokenizer = load_tokenizer(words)
-    expected = manifest["tokenizer"]["fingerprint"]
-    if tokenizer.fingerprint != expected:
-        raise InputError(
-            f"{words} is not the tokenizer of this checkpoint (fingerprint {tokenizer.fingerprint[:12]}, "
-            f"expected {expected[:12]}); restore the one that the model was trained with"
-        )
-    if tokenizer.vocab_size > model.spec.vocab_size:
-        raise InputError(
-            f"{folder}: its tokenizer has {tokenizer.vocab_size} ids, its model {model.spec.vocab_size}; "
-            "restore the tokenizer that the model was trained with"
-        )
+    require_same_tokenizer(tokenizer, manifest, words)
     template = with_given(chat_template(manifest, folder), template_date, template_variables)
     opened = Session(model, tokenizer, template, manifest, folder, step)
     stops = opened.stop_ids()  # a control token that the tokenizer lacks is an error here, not at the first answer

@@ -54,9 +54,11 @@ class DecoderSource:
         size, spec = data["tokenizer"]["vocab_size"], self.spec
         if spec.vocab_size is None:
             spec = dataclasses.replace(spec, vocab_size=size)
-        if spec.vocab_size < size:
+        # Some tokenizers have a few ids more than their model, which only a text that holds them needs.
+        if (largest := data.get("largest_id", size - 1)) >= spec.vocab_size:
             raise InputError(
-                f"the model has {spec.vocab_size} tokens, the dataset's tokenizer {size}; leave vocab_size unset or raise it"
+                f"the model has {spec.vocab_size} tokens, the dataset's tokenizer {size}, and id {largest} is used; "
+                "leave vocab_size unset or raise it"
             )
         fitted = dataclasses.replace(self, spec=spec)
         paths = modules.abstract(lambda: fitted.build(jax.random.key(0)))[0].paths

@@ -1,14 +1,19 @@
 """Damaged folders: each is refused in one line that names the file, or still says exactly what it said before."""
 
 import json
+import logging
 import random
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from instruct_jax.convert.hf import inspect
+from instruct_jax.artifacts.checkpoint import parameters_folder
+from instruct_jax.artifacts.saved_parameters import SavedParameters
+from instruct_jax.convert.hf import import_hf, inspect
 from instruct_jax.convert.tensor_files import INDEX, SINGLE
+from instruct_jax.core import mesh as meshes
 from instruct_jax.errors import InputError
 
 # In the place of a value: other types, numbers that cannot be, nested nonsense.
@@ -218,6 +223,34 @@ def test_an_index_and_its_shards_must_agree(make_hf, tiny):
     shutil.copy(folder / names[0], folder / SINGLE)
     with pytest.raises(InputError, match="two models"):
         inspect(folder)
+
+
+def test_an_imported_state_that_is_cut_short_is_one_line_that_says_to_import_again(make_hf, tiny, tmp_path):
+    run = tmp_path / "run"
+    import_hf(make_hf(tiny), run)
+    folder = parameters_folder(run, 0)
+    expected = SavedParameters(run, 0)
+    wanted = {path: meshes.placed(None, shape) for path, shape in expected.shapes.items()}
+    arrays = {path: np.asarray(array) for path, array in expected.read(wanted).items()}
+    refusals = []
+    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+        content = file.read_bytes()
+        file.write_bytes(content[: len(content) // 2])
+        try:
+            read = SavedParameters(run, 0).read(wanted)
+            assert all(np.array_equal(read[path], arrays[path]) for path in arrays), file
+        except InputError as error:
+            refusals.append(str(error))
+        file.write_bytes(content)
+    assert len(refusals) > 3
+    assert all(f"make {run} again" in one and "\n" not in one for one in refusals)
+
+
+def test_an_import_opens_without_a_word_in_the_log(make_hf, tiny, tmp_path, caplog):
+    import_hf(make_hf(tiny), tmp_path / "run")
+    caplog.clear()
+    SavedParameters(tmp_path / "run", 0)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_a_truncated_file_is_noticed_while_it_is_read(make_hf, tiny):

@@ -19,7 +19,9 @@ from instruct_jax.convert.tokenizer_json import write_tokenizer
 from instruct_jax.core import mesh as meshes
 from instruct_jax.core import modules
 from instruct_jax.errors import InputError
+from instruct_jax.inference import session
 from instruct_jax.model.decoder import Decoder
+from instruct_jax.model.loading import DecoderSource
 from instruct_jax.model.spec import Experts
 from instruct_jax.text.chat import DIALOGUE
 from instruct_jax.text.pieces import ByteTokenizer
@@ -369,3 +371,24 @@ def test_added_tokens_get_ids_and_rows_of_their_own(make_hf, tiny, tmp_path, pad
         np.testing.assert_array_equal(new[size + 2 :], old[size + 2 :])
     with pytest.raises(InputError, match="has '</s>' already"):
         hf.import_hf(source, tmp_path / "another", add_tokens=("</s>",))
+
+
+def test_a_tokenizer_with_more_ids_than_the_model_is_named_and_refused_only_where_they_occur(make_hf, tiny, tmp_path, capsys):
+    size = ByteTokenizer().vocab_size
+    source = make_hf(dataclasses.replace(tiny, vocab_size=size - 1))  # all but byte 255, which UTF-8 never has
+    write_tokenizer(ByteTokenizer(), source)
+    hf.import_hf(source, tmp_path / "run")
+    assert f"one of the ids from {size - 1} to {size - 1} will be refused" in capsys.readouterr().err
+    opened = session.open(tmp_path / "run")
+    assert len(opened.generate(["abc"], max_tokens=2)) == 1
+    small = dataclasses.replace(opened, model=session.open(make_hf(dataclasses.replace(tiny, vocab_size=90), seed=1)).model)
+    with pytest.raises(InputError, match=r"a text holds '.*z.*', id 125; the model knows ids up to 89"):
+        small.generate(["z"], max_tokens=2)
+    with pytest.raises(InputError, match="id 125"):
+        small.document_logprobs(["z"])
+    small.document_logprobs(["A"])
+    source = DecoderSource(dataclasses.replace(tiny, vocab_size=size - 1))
+    data = {"tokenizer": {"vocab_size": size}}
+    assert source.fit(data | {"largest_id": size - 2}).spec == source.spec
+    with pytest.raises(InputError, match=f"id {size - 1} is used"):
+        source.fit(data | {"largest_id": size - 1})

@@ -18,6 +18,7 @@ from instruct_jax.convert.tensor_files import read_header, write_file
 from instruct_jax.core import mesh as meshes
 from instruct_jax.core import modules
 from instruct_jax.errors import InputError
+from instruct_jax.inference import session
 from instruct_jax.model.loading import DecoderSource, load_model, spec_of
 from instruct_jax.model.lora import Lora
 from instruct_jax.model.lora_source import LoraSource
@@ -156,6 +157,18 @@ def test_an_adapter_knows_its_base_when_that_is_imported_anew(repository, tmp_pa
         import_hf(other, tmp_path / "base", dtype=dtype)
         with pytest.raises(InputError, match="has been replaced: its identity is"):
             load_model(adapter)
+
+
+def test_two_sessions_share_one_base_in_memory(base, tmp_path):
+    first, second = (adapter_over(base, tmp_path / name, beside=("norm/scale",)) for name in ("one", "two"))
+    opened = session.open(first)
+    shared = session.open(second, sharing=opened)
+    mine, theirs = (modules.split(one.model)[1] for one in (shared, opened))
+    held = [path for path in mine if mine[path] is theirs[path]]
+    assert "embedding" in held
+    assert not any("lora" in path for path in held)
+    tokens = np.arange(12, dtype=np.int32)[None]
+    np.testing.assert_array_equal(shared.logits(tokens), session.open(second).logits(tokens))
 
 
 def test_a_trained_base_that_was_written_anew_is_refused(base, tmp_path):

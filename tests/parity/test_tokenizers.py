@@ -176,7 +176,7 @@ def test_a_tiktoken_file_gives_the_ids_of_the_same_vocabulary_in_transformers(tm
     # As tiktoken has it: bytes first, then what was merged, in order; the ids of the vocabulary are those of the file.
     file = tmp_path / "tokenizer.model"
     file.write_bytes(b"".join(base64.b64encode(word) + b" %d\n" % rank for word, rank in ranks.items()))
-    texts = [*_real_texts(), *tokenizer_shapes.HOSTILE]
+    texts = [*_real_texts()[::5], *tokenizer_shapes.HOSTILE]
     expected = _theirs(tmp_path / "hf")(texts, add_special_tokens=False)["input_ids"]
     assert load_tokenizer(file).encode_batch(texts) == expected
 

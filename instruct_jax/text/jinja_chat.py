@@ -11,9 +11,10 @@ from typing import Any
 
 from instruct_jax.errors import InputError
 from instruct_jax.text.conversation import RENDERER_VERSION, ChatTemplate, Conversation, HistoryRewritten, Message, Span
-from instruct_jax.text.jinja_mask import REASONING, Sheet, Turn
+from instruct_jax.text.jinja_mask import Mask
 from instruct_jax.text.jinja_sandbox import Program, Text
-from instruct_jax.text.jinja_shield import free_marks, shield_of, texts_of
+from instruct_jax.text.jinja_sheet import REASONING, Sheet, Turn
+from instruct_jax.text.jinja_shield import Shield, free_marks, shield_of, texts_of
 
 _QUESTION = Message("user", "a")
 # A tool, and the call of it that templates of all families can write.
@@ -60,7 +61,7 @@ class JinjaTemplate(ChatTemplate):
     def spans(self, conversation: Conversation, add_generation_prompt: bool = False) -> list[Span]:
         """See `ChatTemplate.spans`. With the generation prompt all of it is prompt: nothing is trained."""
         if add_generation_prompt and not conversation.is_document():
-            return self._sheet(conversation).spans(len(conversation.messages), True, [])
+            return self._mask(conversation).spans(len(conversation.messages), True, [])
         rows = [self._document(conversation, True)] if add_generation_prompt else self.rows(conversation)
         if len(rows) > 1:
             raise HistoryRewritten(
@@ -73,8 +74,8 @@ class JinjaTemplate(ChatTemplate):
         """See `ChatTemplate.rows`: beginnings of the conversation, each training the turns that read there as when served."""
         if conversation.is_document():
             return [self._document(conversation, False)]
-        sheet = self._sheet(conversation)
-        return [sheet.spans(count, False, trained) for count, trained in sheet.parts()]
+        mask = self._mask(conversation)
+        return [mask.spans(count, False, trained) for count, trained in mask.parts()]
 
     def stops(self) -> tuple[str, ...]:
         """The control tokens that close an answer and a call of a tool, and the tokenizer's own end of text.
@@ -86,14 +87,9 @@ class JinjaTemplate(ChatTemplate):
         if "tool_calls" in self.source:
             call = Message("assistant", "", fields={"tool_calls": [_CALL]})
             asked.append(Conversation((_QUESTION, call), (_TOOL,)))
-        found = []
-        for conversation in asked:
-            try:
-                found.append(self._sheet(conversation).response(1).closing)
-            except InputError:
-                continue
-        own = [self.eos_token] if self.eos_token in self._controls() else []
-        return tuple(dict.fromkeys([*found, *own]))
+        found = [self._mask(conversation).closing(1) for conversation in asked]
+        own = self.eos_token if self.eos_token in self._controls() else None
+        return tuple(dict.fromkeys(one for one in (*found, own) if one))
 
     def fingerprint(self) -> str:
         fields = {name: value for name, value in self._fields().items() if name != "name"}
@@ -109,14 +105,11 @@ class JinjaTemplate(ChatTemplate):
         if not conversation.messages:
             raise InputError("a conversation without messages cannot be rendered; drop it, or give it a prompt and a response")
         program = _program(self.source, self.name, self.date)
-        named = {name: token for name in ("bos_token", "eos_token") if (token := getattr(self, name)) is not None}
-        shield = shield_of(
-            self.source, self._controls(), (*named.values(), *texts_of(dict(self.variables))), tuple(named.values())
-        )
+        shield = self._shield()
         turns = [_turn(message, self.source) for message in conversation.messages]
         mark, *marks = free_marks(texts_of([turns, list(conversation.tools), dict(self.variables), self.source]))
         tools = shield.value(list(conversation.tools), mark) or None
-        given = {**named, "messages": None, "tools": None, "documents": None, **self.variables}
+        given = {**self._ends(), "messages": None, "tools": None, "documents": None, **self.variables}
         if tools:
             given["tools"] = tools
 
@@ -129,10 +122,22 @@ class JinjaTemplate(ChatTemplate):
                     raise InputError(f"chat template {self.name!r} writes today's date; set TEMPLATE_DATE, YYYY-MM-DD") from None
                 raise
 
+        return Sheet(shield.turns(turns, mark), shield, mark, write, self.source)
+
+    def _mask(self, conversation: Conversation) -> Mask:
         trained = [index for index, message in enumerate(conversation.messages) if message.is_trained()]
-        shielded = shield.turns(turns, mark)
+        program = _program(self.source, self.name, self.date)
         asks = bool(trained) and _asks(self)
-        return Sheet(self.name, shielded, trained, shield, mark, write, program.marks_generated, self.source, asks)
+        return Mask(self.name, self._sheet(conversation), trained, self._shield(), program.marks_generated, asks)
+
+    def _shield(self) -> Shield:
+        own = tuple(self._ends().values())
+        return shield_of(self.source, self._controls(), (*own, *texts_of(dict(self.variables))), own)
+
+    def _ends(self) -> dict[str, str]:
+        """The tokenizer's own bos and eos, as far as it has them, by the names that templates know."""
+        both = {"bos_token": self.bos_token, "eos_token": self.eos_token}
+        return {name: token for name, token in both.items() if token is not None}
 
     def _controls(self) -> tuple[str, ...]:
         named = [token for token in (self.bos_token, self.eos_token) if token]

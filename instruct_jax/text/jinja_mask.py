@@ -16,20 +16,17 @@ does where the history is rewritten.
 import dataclasses
 import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from instruct_jax.errors import InputError
 from instruct_jax.text.conversation import Span
 from instruct_jax.text.jinja_sandbox import Text
-from instruct_jax.text.jinja_shield import Shield, escaped, texts_of
+from instruct_jax.text.jinja_sheet import REASONING, Sheet, Turn, calls_of
+from instruct_jax.text.jinja_shield import Shield
 
-REASONING = ("reasoning_content", "thinking", "reasoning")
-
-_ENDING = 16  # characters of a content that must stand right before what ends the turn
-
-Turn = dict[str, Any]
-Range = tuple[int, int]
+_ENDING = 200  # characters of a content that are compared with what is written of them
+_LAST_WORD = re.compile(r"([A-Za-z0-9]+)[^A-Za-z0-9]*\Z")  # also of a text that is quoted and escaped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,69 +55,34 @@ class _Placed:
     tail: str
 
 
-class Sheet:
-    """One conversation while it is written.
+class Mask:
+    """Which characters of a sheet are trained.
 
     Args:
       name: of the template, for errors.
-      turns: the messages as the template gets them, shielded.
+      sheet: the conversation.
       trained: the turns whose loss counts.
       shield: of the template.
-      mark: the noncharacter that shields.
-      write: writes turns, with the generation prompt or without.
       marks_generated: whether the template marks what the model writes.
-      source: of the template.
       asks: whether a generation prompt is known to follow a user's turn.
     """
 
-    def __init__(
-        self,
-        name: str,
-        turns: Sequence[Turn],
-        trained: Sequence[int],
-        shield: Shield,
-        mark: str,
-        write: Callable[[Sequence[Turn], bool], Text],
-        marks_generated: bool,
-        source: str,
-        asks: bool,
-    ):
-        self._name, self._turns, self.trained = name, list(turns), list(trained)
-        self._shield, self._mark, self._write, self._marks_generated = shield, mark, write, marks_generated
-        self._kept: dict[tuple[bool, int, bool], Text] = {}
+    def __init__(self, name: str, sheet: Sheet, trained: Sequence[int], shield: Shield, marks_generated: bool, asks: bool):
+        self._name, self._sheet, self._trained, self._shield = name, sheet, list(trained), shield
+        self._marks_generated = marks_generated
         self._responses: dict[int, Response] = {}
-        self._ranges: dict[tuple[int, bool], dict[int, Range] | None] = {}
         self._prompted: dict[str | None, bool] = {"user": True} if asks else {}
-        # A word that no template looks for, and that no change of case or of space alters the place of.
-        self._word = "zqxj"
-        given = [text.lower() for text in (*texts_of(self._turns), source)]
-        while any(self._word in text for text in given):
-            self._word += "zqxj"
-        self._words = re.compile(f"{self._word}([0-9]+)q")
-        self._neutral = [self._neutralised(index, turn) for index, turn in enumerate(self._turns)]
-
-    def plain(self, text: str) -> str:
-        """The text without shields, also where the template has escaped them."""
-        return text.replace(self._mark, "").replace(escaped(self._mark), "")
-
-    def written(self, count: int, generation: bool, neutral: bool = False) -> Text:
-        """What the template writes of the first turns, shields and all; with words of their own for contents if neutral."""
-        key = (neutral, count, generation)
-        if key not in self._kept:
-            turns = self._neutral if neutral else self._turns
-            self._kept[key] = self._write(turns[:count], generation)
-        return self._kept[key]
 
     def parts(self) -> list[tuple[int, list[int]]]:
         """Beginnings of the conversation, as numbers of turns, with those that read there as they do when served."""
-        upto = {index: self.response(index).upto for index in self.trained}
-        count = len(self._turns)
-        if all(map(self.written(count, False).text.startswith, upto.values())):
-            return [(count, self.trained)]
+        upto = {index: self.response(index).upto for index in self._trained}
+        count = len(self._sheet.turns)
+        if all(map(self._sheet.written(count, False).text.startswith, upto.values())):
+            return [(count, self._trained)]
         parts: list[tuple[int, list[int]]] = []
         while upto:
             count = max(upto) + 1
-            text = self.written(count, False).text
+            text = self._sheet.written(count, False).text
             parts.append((count, [index for index, one in upto.items() if text.startswith(one)]))
             upto = {index: one for index, one in upto.items() if index not in parts[-1][1]}
         return parts[::-1]
@@ -136,8 +98,8 @@ class Sheet:
         return self._responses[index]
 
     def _response(self, index: int) -> Response:
-        prompt = self.written(index, True).text
-        asked = self.written(index + 1, False).text
+        prompt = self._sheet.written(index, True).text
+        asked = self._sheet.written(index + 1, False).text
         if not asked.startswith(prompt) or len(asked) <= len(prompt):
             raise self._refusal(index, "the text with the generation prompt is no beginning of the text with the turn")
         placed = self._placed_among_all(index, prompt, asked) or self._placed_alone(index, prompt, asked)
@@ -145,7 +107,7 @@ class Sheet:
         if closing is None:
             raise self._refusal(index, "no control token closes the turn, so that generation would never stop")
         if placed.inserted.strip():
-            role = self._turns[index]["role"]
+            role = self._sheet.turns[index]["role"]
             if not self._has_prompt(index):
                 raise self._refusal(index, "the template has no generation prompt, so that the mask would begin in the header")
             if re.search(rf"\b{re.escape(role)}\b", placed.inserted, re.IGNORECASE):
@@ -153,60 +115,76 @@ class Sheet:
         end = len(asked) - len(placed.tail) + closing.end()
         return Response(asked[:end], len(prompt), placed.begin, closing[0])
 
+    def closing(self, index: int) -> str | None:
+        """The control token that closes a turn, also where the mask cannot be derived; None where it cannot be found."""
+        try:
+            return self.response(index).closing
+        except InputError:
+            closing = self._shield.control.search(self._after(index, self._sheet.turns[index]))
+            return closing[0] if closing else None
+
+    def _after(self, index: int, turn: Turn) -> str:
+        """What is written after a turn's content where it is the last; nothing where the template cannot write it."""
+        word = self._sheet.word(index)
+        turns = [*self._sheet.turns[:index], _replaced(turn, word, self._sheet.word(index, "r"))]
+        try:
+            return self._sheet.write(turns, False).text.rpartition(word)[2]
+        except InputError:
+            return ""
+
     def _closing(self, index: int, tail: str) -> re.Match | None:
         """The control token that closes the turn: the first one; after calls the one that closes an answer, if it is there."""
         closings = list(self._shield.control.finditer(tail))
-        turn, word = self._turns[index], f"{self._word}{index}q"
-        if len(closings) > 1 and _calls(turn):
+        turn = self._sheet.turns[index]
+        if len(closings) > 1 and calls_of(turn):
             answer = {name: one for name, one in turn.items() if name != "tool_calls"}
-            try:
-                ended = self._write([*self._turns[:index], {**answer, "content": word}], False).text.rpartition(word)[2]
-            except InputError:  # the template has no answer for this place
-                ended = ""
-            closing = self._shield.control.search(ended)
-            closings = [one for one in closings if closing and one[0] == closing[0]] or closings
+            ended = self._shield.control.search(self._after(index, answer))
+            closings = [one for one in closings if ended and one[0] == ended[0]] or closings
         return closings[0] if closings else None
 
     def _placed_among_all(self, index: int, prompt: str, asked: str) -> _Placed | None:
         """The place of a turn's content, where all simple contents are kept as they are and nothing else depends on them."""
-        if self._neutral[index] is self._turns[index]:
+        if self._sheet.neutral[index] is self._sheet.turns[index]:
             return None
-        for count in (len(self._turns), index + 1):  # the whole conversation serves for all turns that it keeps
-            begin, end = (self._contents(count, False) or {}).get(index, (-1, -1))
-            if begin >= len(prompt) and asked.startswith(self.written(count, False).text[:end]):
+        for count in (len(self._sheet.turns), index + 1):  # the whole conversation serves for all turns that it keeps
+            begin, end = (self._sheet.contents(count, False) or {}).get(index, (-1, -1))
+            if begin >= len(prompt) and asked.startswith(self._sheet.written(count, False).text[:end]):
                 return _Placed(begin, asked[len(prompt) : begin], asked[end:])
         return None
 
     def _placed_alone(self, index: int, prompt: str, asked: str) -> _Placed:
         """The place of a turn's content, from one more render with another content for this turn alone."""
-        word = f"{self._word}{index}q"
-        turn = self._turns[index]
-        other = self._write([*self._turns[:index], _replaced(turn, word, f"{self._word}{index}r")], False).text
+        word = self._sheet.word(index)
+        turn = self._sheet.turns[index]
+        other = self._sheet.write([*self._sheet.turns[:index], _replaced(turn, word, self._sheet.word(index, "r"))], False).text
         place = other.rfind(word)
         if place < 0:
             raise self._refusal(index, "the template does not write what the turn says")
         tail = other[place + len(word) :]
-        if _calls(turn):  # their last value may stand in other quotes
+        if calls_of(turn):  # their last value may stand in other quotes
             tail = tail[len(tail) - _alike(reversed(tail), reversed(asked)) :]
         elif other.count(word) > 1:
             raise self._refusal(index, "the template writes what the turn says more than once")
         if not asked.endswith(tail) or len(asked) - len(tail) < len(prompt) or not other.startswith(prompt):
             raise self._refusal(index, "where the turn's content lies depends on what it says")
+        inserted = other[len(prompt) : other.find(word)]
+        if self._sheet.neutral[index] is not turn and not asked.startswith(inserted, len(prompt)):
+            raise self._refusal(index, "what comes before the turn's content depends on what it says")
         content = turn.get("content")
-        if isinstance(content, str) and not _calls(turn):
-            written = asked[: len(asked) - len(tail)].rstrip()
-            if not written.endswith(content.rstrip()[-_ENDING:]):
+        if isinstance(content, str) and not calls_of(turn):
+            both = (content, asked[: len(asked) - len(tail)])
+            said, written = (_LAST_WORD.search(self._sheet.plain(one)[-_ENDING:]) for one in both)
+            if said and not (written and written[1].endswith(said[1])):
                 raise self._refusal(index, "the template does not write what the turn says to its end")
         if index:
             self._check_alone(index, asked[len(prompt) :])
-        inserted = other[len(prompt) : other.find(word)]
         return _Placed(len(prompt) + _alike(inserted, asked[len(prompt) :]), inserted, tail)
 
     def _check_alone(self, index: int, response: str) -> None:
         """Whether the response reads the same whatever the other turns say."""
         try:
-            prompt = self.written(index, True, neutral=True).text
-            other = self._write([*self._neutral[:index], self._turns[index]], False).text
+            prompt = self._sheet.written(index, True, neutral=True).text
+            other = self._sheet.write([*self._sheet.neutral[:index], self._sheet.turns[index]], False).text
         except InputError:
             prompt, other = "", None
         if other != prompt + response:
@@ -214,10 +192,10 @@ class Sheet:
 
     def _has_prompt(self, index: int) -> bool:
         """Whether anything is written for the generation prompt after such a turn as stands before this one."""
-        before = self._turns[index - 1]["role"] if index else None
+        before = self._sheet.turns[index - 1]["role"] if index else None
         if before not in self._prompted:
-            without = self.written(index, False).text if index else ""
-            self._prompted[before] = self.written(index, True).text != without
+            without = self._sheet.written(index, False).text if index else ""
+            self._prompted[before] = self._sheet.written(index, True).text != without
         return self._prompted[before]
 
     def _refusal(self, index: int, reason: str) -> InputError:
@@ -231,16 +209,16 @@ class Sheet:
 
         An answer begins where the generation prompt before it ends, whether it is trained or read.
         """
-        written = self.written(count, generation)
+        written = self._sheet.written(count, generation)
         responses = [self.response(index) for index in trained]
         ranges = [(one.start, len(one.upto)) for one in responses]
         if self._marks_generated:
             for index, one in zip(trained, responses, strict=True):
                 self._check_marks(index, one, written)
-        contents = (self._contents(count, generation) if trained else None) or {}
-        trimmable = [one for index, one in contents.items() if self._turns[index]["role"] != "assistant"]
+        contents = (self._sheet.contents(count, generation) if trained else None) or {}
+        trimmable = [one for index, one in contents.items() if self._sheet.turns[index]["role"] != "assistant"]
         seams = self._seams(count, written.text)
-        return self._cut(written.text, ranges, trimmable, seams)
+        return self._sheet.cut(written.text, ranges, trimmable, seams)
 
     def _check_marks(self, index: int, response: Response, written: Text) -> None:
         """That what the template marks holds the turn's content and its end; it may hold more of the header than is trained."""
@@ -254,90 +232,14 @@ class Sheet:
         """Where the generation prompts before the answers end, as far as the text begins with them."""
         seams = set()
         for index in range(count):
-            if self._turns[index]["role"] == "assistant":
+            if self._sheet.turns[index]["role"] == "assistant":
                 try:
-                    prompt = self.written(index, True).text
+                    prompt = self._sheet.written(index, True).text
                 except InputError:  # an answer that nothing can ask for, which is only read
                     continue
                 if text.startswith(prompt):
                     seams.add(len(prompt))
         return seams
-
-    def _cut(self, text: str, trained: Sequence[Range], trimmable: Sequence[Range], seams: set[int]) -> list[Span]:
-        edges = sorted({0, len(text), *seams, *(edge for one in (*trained, *trimmable) for edge in one)})
-        matches = [(one.start(), one.end()) for one in self._shield.control.finditer(text)]
-        cuts = sorted({*edges, *(edge for one in matches for edge in one)})
-        controls = dict(matches)
-        is_trained, may_shorten = _Within(trained), _Within(trimmable)
-        out, seam, stop = [], False, 0
-        for begin, until in itertools.pairwise(cuts):
-            seam = seam or begin in seams
-            if begin < stop:  # within a control token
-                continue
-            if begin in controls:
-                stop = controls[begin]
-                out.append(Span("", text[begin:stop], is_trained(begin)))
-                seam = False
-            elif words := self.plain(text[begin:until]):
-                out.append(Span(words, None, is_trained(begin), may_shorten(begin), seam=seam))
-                seam = False
-        return out
-
-    def _is_simple(self, index: int) -> bool:
-        """Whether all that a turn says is its content, and that a text of plain words."""
-        turn = self._turns[index]
-        content = turn.get("content")
-        simple = isinstance(content, str) and bool(content.strip()) and self._shield.is_plain(content)
-        return simple and not _calls(turn) and all(turn.get(name) is None for name in REASONING)
-
-    def _neutralised(self, index: int, turn: Turn) -> Turn:
-        return {**turn, "content": f"{self._word}{index}q"} if self._is_simple(index) else turn
-
-    def _contents(self, count: int, generation: bool) -> dict[int, Range] | None:
-        """Where simple contents lie; None where the template does not keep each of them, whole and once, or cannot write others.
-
-        All are replaced by words of their own; what stands between these words must then stand, in the same order, between
-        the contents.
-        """
-        key = (count, generation)
-        if key not in self._ranges:
-            self._ranges[key] = self._located(count, generation)
-        return self._ranges[key]
-
-    def _located(self, count: int, generation: bool) -> dict[int, Range] | None:
-        try:
-            between = self._words.split(self.written(count, generation, neutral=True).text)
-        except InputError:
-            return None
-        simple = [index for index in range(count) if self._neutral[index] is not self._turns[index]]
-        if [int(one) for one in between[1::2]] != simple:
-            return None
-        whole = self.written(count, generation).text
-        if not whole.startswith(between[0]):
-            return None
-        position, found = len(between[0]), {}
-        for index, following in zip(simple, between[2::2], strict=True):
-            said = self._turns[index]["content"]
-            for content in (said, said.strip(), said.rstrip(), said.lstrip()):
-                if whole.startswith(following, position + len(content)) and whole.startswith(content, position):
-                    break
-            else:
-                return None
-            found[index] = (position, position + len(content))
-            position += len(content) + len(following)
-        return found if position == len(whole) else None
-
-
-class _Within:
-    """Whether a place lies in one of some ranges that do not overlap, asked for places in order."""
-
-    def __init__(self, ranges: Sequence[Range]):
-        self._ranges = sorted(ranges, reverse=True)
-
-    def __call__(self, place: int) -> bool:
-        while self._ranges and self._ranges[-1][1] <= place:
-            self._ranges.pop()
-        return bool(self._ranges) and self._ranges[-1][0] <= place
 
 
 def _alike(one: Iterable[str], other: Iterable[str]) -> int:
@@ -345,15 +247,10 @@ def _alike(one: Iterable[str], other: Iterable[str]) -> int:
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
-def _calls(turn: Turn) -> list[Any]:
-    calls = turn.get("tool_calls")
-    return calls if isinstance(calls, list) else []
-
-
 def _replaced(turn: Turn, word: str, thought: str) -> Turn:
     """The turn with other content and another thought, and with a call of other arguments where it calls any tool."""
     changed = {**turn, **{name: thought for name in REASONING if isinstance(turn.get(name), str) and turn[name].strip()}}
-    if calls := _calls(turn):
+    if calls := calls_of(turn):
         return {**changed, "tool_calls": [*calls[:-1], _replaced_call(calls[-1], word)]}
     parts = turn.get("content")
     last = (

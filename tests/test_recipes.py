@@ -56,7 +56,7 @@ def test_a_recipe_says_what_it_is_how_it_runs_and_what_was_measured(name):
     assert len(header[0]) < 130
     assert f"--gin_file=gin_configs/recipes/{name}.gin" in text or "launch/speedrun.sh" in text
     assert "# Time: " in text
-    assert "Result: " in text
+    assert "Result" in text
 
 
 @pytest.mark.parametrize("mesh", MESHES)
@@ -78,7 +78,7 @@ def test_readme_commands_name_what_is_there(repository):
 
 def test_the_readme_task_can_be_prepared_as_the_readme_says(repository, tmp_path, monkeypatch):
     readme = (repository / "README.md").read_text()
-    (module,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    (module,) = (block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "import seqio" in block)
     (command,) = re.findall(r"run (--gin_file=gin_configs/runs/prepare.gin .*?)\n```", readme, re.DOTALL)
     assert len(module.splitlines()) <= 20
     (tmp_path / "my_tasks.py").write_text(module)

@@ -124,9 +124,15 @@ class Program:
         except Exception as error:  # a stranger's program may fail in any way
             lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
             where = f", line {lines[-1]}" if lines else ""
-            raise InputError(
-                f"chat template {self._name!r}{where}: {_line(error)}; mend the conversation, or choose another template"
-            ) from None
+            raise InputError(f"chat template {self._name!r}{where}: {_line(error)}; {_advice(error)}") from None
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, LimitError):
+        return "choose another template, or a shorter conversation"
+    if isinstance(error, jinja2.UndefinedError):
+        return "give what it lacks in the messages or the template's variables, or choose another template"
+    return "mend the conversation, or choose another template"
 
 
 def _line(error: Exception) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from instruct_jax.errors import InputError
 from instruct_jax.text.conversation import RENDERER_VERSION, ChatTemplate, Conversation, HistoryRewritten, Message, Span
 from instruct_jax.text.jinja_mask import Mask
+from instruct_jax.text.jinja_meter import Meter
 from instruct_jax.text.jinja_sandbox import Program, Text
 from instruct_jax.text.jinja_sheet import REASONING, Sheet, Turn
 from instruct_jax.text.jinja_shield import Shield, free_marks, shield_of, texts_of
@@ -113,10 +114,12 @@ class JinjaTemplate(ChatTemplate):
         if tools:
             given["tools"] = tools
 
+        meter = Meter()
+
         def write(turns: Sequence[Turn], add_generation_prompt: bool) -> Text:
             variables = {**given, "messages": turns, "add_generation_prompt": add_generation_prompt}
             try:
-                return program.run(variables, (marks[0], marks[1]))
+                return program.run(variables, (marks[0], marks[1]), meter)
             except InputError as error:
                 if self.date is None and "'strftime_now' is undefined" in str(error):
                     raise InputError(f"chat template {self.name!r} writes today's date; set TEMPLATE_DATE, YYYY-MM-DD") from None

@@ -39,7 +39,10 @@ class Shield:
     def __init__(self, source: str, controls: Sequence[str], own: Sequence[str], ends: Sequence[str]):
         self._controls = sorted(controls, key=len, reverse=True)
         self.control = re.compile("|".join(map(re.escape, self._controls)) or "(?!)")
-        self._folded = [one.lower() for one in self._controls]
+        folded = [one.lower() for one in self._controls]
+        self._anywhere = re.compile("|".join(map(re.escape, folded)) or "(?!)")
+        self._beginnings = {one[:size] for one in folded for size in range(1, len(one))}
+        self._endings = {one[-size:] for one in folded for size in range(1, len(one))}
         self._first = {case for one in self._controls for case in (one[0].lower(), one[0].upper())}
         self._last = {case for one in self._controls for case in (one[-1].lower(), one[-1].upper())}
         edges = "".join(map(re.escape, sorted(self._first | self._last)))
@@ -58,18 +61,15 @@ class Shield:
         self._kept, self._kept_in_answers = _any_of(kept), _any_of(kept | of_answers)
         # What templates look for in contents, and take a text with it for something else than plain words.
         self._markers = _any_of({one for one in tested if len(one) > 2 and re.search(r"[^\w\s]", one)})
-        self._slots = "\n".join(_slotted(self._folded, [one.lower() for one in (*written, *own)]))
+        self._slots = "\n".join(_slotted(folded, [one.lower() for one in (*written, *own)]))
 
     def _is_inert(self, text: str) -> bool:
         """Whether no control token can begin, end or lie in the text, whatever stands around it."""
         text = text.lower()
-        begins = [text[place:] for place, one in enumerate(text) if one in self._first]
-        ends = [text[: place + 1] for place, one in enumerate(text) if one in self._last]
-        return not any(
-            any(one.startswith(rest) or rest.startswith(one) for rest in begins)
-            or any(one.endswith(rest) or rest.endswith(one) for rest in ends)
-            for one in self._folded
-        )
+        if self._anywhere.search(text):
+            return False
+        places = range(len(text) + 1)
+        return not any(text[place:] in self._beginnings or text[:place] in self._endings for place in places)
 
     def is_plain(self, text: str) -> bool:
         """Whether the text holds nothing that the template looks for in contents."""
@@ -174,13 +174,15 @@ def _any_of(texts: set[str]) -> re.Pattern | None:
 
 def _slotted(controls: Sequence[str], written: Sequence[str]) -> list[str]:
     """The control tokens of which the template writes a beginning and an end apart, so that something may come between."""
-    slotted = []
-    for one in controls:
-        starts = any(text.rstrip().endswith(one[:size]) for text in written for size in range(1, len(one) - 1))
-        stops = starts and any(text.lstrip().startswith(one[-size:]) for text in written for size in range(1, len(one) - 1))
-        if stops:
-            slotted.append(one[1:-1])
-    return slotted
+    longest = max(map(len, controls), default=0)
+    before = {text.rstrip()[-size:] for text in written for size in range(1, longest)}
+    after = {text.lstrip()[:size] for text in written for size in range(1, longest)}
+    return [
+        one[1:-1]
+        for one in controls
+        if any(one[:size] in before for size in range(1, len(one) - 1))
+        and any(one[-size:] in after for size in range(1, len(one) - 1))
+    ]
 
 
 def _read(source: str) -> tuple[list[str], set[str], set[str], set[str]]:

@@ -72,7 +72,9 @@ def _dicts(messages):
 
 def _specials(source):
     """What looks like a control token in a template."""
-    found = re.findall(r"<\|[\w\-]+\|>|<(?:start|end)_of_(?:turn|utterance)>|<｜[^｜<>]*｜>|<\|turn>|<turn\|>|\[/?[A-Z_]+\]", source)
+    found = re.findall(
+        r"<\|[\w\-]+\|>|<(?:start|end)_of_(?:turn|utterance)>|<｜[^｜<>]*｜>|<\|turn>|<turn\|>|\[/?[A-Z_]+\]", source
+    )
     return tuple(sorted({"<s>", "</s>", *found}))
 
 

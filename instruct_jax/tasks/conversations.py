@@ -6,7 +6,8 @@ import seqio
 
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.instruct import text_features
-from instruct_jax.tasks.sources import JsonLines, matches
+from instruct_jax.tasks.records import matches
+from instruct_jax.tasks.sources import JsonLines
 
 
 def add_task(jsonl: str | Sequence[str], name: str = "conversations") -> str:

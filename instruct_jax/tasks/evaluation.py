@@ -13,7 +13,7 @@ from instruct_jax.errors import InputError
 from instruct_jax.tasks.examples import InstructionExamples, TextExamples, open_examples
 from instruct_jax.tasks.instruct import Instruct, PromptSettings
 from instruct_jax.tasks.mixture import HeldOut, MixtureTask, seeded_generator
-from instruct_jax.tasks.sources import MalformedRow, Records
+from instruct_jax.tasks.records import MalformedRow, Records
 from instruct_jax.text.tokenizer import Tokenizer
 
 

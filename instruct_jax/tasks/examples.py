@@ -13,7 +13,8 @@ import seqio
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.instruct import Instruct, PromptSettings
 from instruct_jax.tasks.materialise import spill
-from instruct_jax.tasks.sources import MalformedRow, Records, RecordSource
+from instruct_jax.tasks.records import MalformedRow, Records
+from instruct_jax.tasks.sources import RecordSource
 from instruct_jax.tasks.vocabulary import check_vocabulary
 from instruct_jax.text.chat import Rendered
 from instruct_jax.text.conversation import Conversation, Message

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.instruct import plain
-from instruct_jax.tasks.sources import JsonRecords, Records, RecordSource
+from instruct_jax.tasks.records import JsonRecords, Records
+from instruct_jax.tasks.sources import RecordSource
 
 
 def spill(task: seqio.Task, steps: Sequence[Callable[..., Any]], split: str, seed: int, file: Path) -> Records:

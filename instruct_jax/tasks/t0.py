@@ -22,8 +22,9 @@ import seqio
 
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.instruct import Instruct, text_features
+from instruct_jax.tasks.records import JsonRecords, MalformedRow, Records
 from instruct_jax.tasks.shared_sources import shared_sources, validation_sources
-from instruct_jax.tasks.sources import JsonRecords, MalformedRow, Records, RecordSource
+from instruct_jax.tasks.sources import RecordSource
 from instruct_jax.text.templates import Template
 
 _MOST_OPTIONS = 20

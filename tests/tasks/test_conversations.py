@@ -15,7 +15,8 @@ from instruct_jax.tasks import conversations
 from instruct_jax.tasks.examples import open_examples
 from instruct_jax.tasks.instruct import ZERO_SHOT, text_features
 from instruct_jax.tasks.prepare import prepare
-from instruct_jax.tasks.sources import Generated, MalformedRow
+from instruct_jax.tasks.records import MalformedRow
+from instruct_jax.tasks.sources import Generated
 from instruct_jax.text.chat import DIALOGUE
 from instruct_jax.text.conversation import Conversation, Message
 from instruct_jax.text.tokenizer import ByteTokenizer, load_tokenizer

@@ -10,7 +10,8 @@ import tensorflow as tf
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.examples import open_examples
 from instruct_jax.tasks.instruct import ZERO_SHOT, Instruct, text_features
-from instruct_jax.tasks.sources import Generated, MalformedRow
+from instruct_jax.tasks.records import MalformedRow
+from instruct_jax.tasks.sources import Generated
 from instruct_jax.tasks.train_tokenizer import learn
 from instruct_jax.text.conversation import Conversation, Message
 from instruct_jax.text.templates import Template

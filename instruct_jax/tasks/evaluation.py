@@ -12,7 +12,8 @@ from instruct_jax.artifacts.items import Item
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.examples import InstructionExamples, TextExamples, open_examples
 from instruct_jax.tasks.instruct import Instruct, PromptSettings
-from instruct_jax.tasks.mixture import HeldOut, MixtureTask, seeded_generator
+from instruct_jax.tasks.mixture import HeldOut, MixtureTask
+from instruct_jax.tasks.order import seeded_generator
 from instruct_jax.tasks.records import MalformedRow, Records
 from instruct_jax.text.tokenizer import Tokenizer
 

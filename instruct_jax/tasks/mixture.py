@@ -1,22 +1,20 @@
-"""Which examples of which tasks, in which order: a mixture's rates as exact counts, and one seeded order by index."""
+"""The tasks of a registered mixture, their registered rates, and which of them are held out."""
 
 import collections
 import contextlib
 import dataclasses
 import difflib
-import hashlib
 import importlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 import absl.logging
-import numpy as np
 import seqio
 
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.examples import instruct_of
 
 # Raise it when the same tasks would give other draws, wordings or evaluation items.
-MIXTURE_VERSION = 2
+MIXTURE_VERSION = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,15 +53,6 @@ class MixtureTask:
     dataset: str
     rate: float
     held_out: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Draw:
-    """One place in the mixture: record `index` of the task with this number, used for the `epoch`-th time."""
-
-    task: int
-    index: int
-    epoch: int
 
 
 def import_modules(modules: str | Sequence[str]) -> None:
@@ -144,65 +133,6 @@ def mixing_rates(provider: seqio.Mixture | seqio.Task, keep: Collection[str]) ->
             if total:
                 rates[task] += _number(rate, tasks[task], provider) * share / total
     return dict(rates)
-
-
-def largest_remainder(rates: Sequence[float], total: int) -> list[int]:
-    """Whole numbers that sum to `total` and are each within 1 of their exact share.
-
-    >>> largest_remainder([1, 1, 1], 100)
-    [34, 33, 33]
-    >>> largest_remainder([0.7, 0.0, 0.2], 10)
-    [8, 0, 2]
-    """
-    exact = np.array(rates, np.float64) / np.sum(rates) * total
-    counts = np.floor(exact).astype(np.int64)
-    order = np.argsort(-(exact - counts), kind="stable")
-    counts[order[: total - int(counts.sum())]] += 1
-    return counts.tolist()
-
-
-def draws(names: Sequence[str], sizes: Sequence[int | None], counts: Sequence[int], seed: int) -> Iterator[Draw]:
-    """The whole mixture in its training order.
-
-    A task with more records than its share gives a random sample of them; one with fewer goes round again, each time in a
-    new order. Orders depend on the seed and the task's name, so tasks of one size differ. A source without end gives a
-    block of consecutive indices that the seed places.
-
-    Args:
-      names: of the tasks.
-      sizes: their records; None for no end.
-      counts: how many examples each gives.
-      seed: of everything.
-
-    Yields:
-      `sum(counts)` places; memory holds two bytes for each, and one permutation of the tasks in use.
-    """
-    labels = np.repeat(np.arange(len(counts), dtype=np.uint16), counts)
-    seeded_generator(seed, "order").shuffle(labels)
-    indices = [_indices(name, size, seed) for name, size in zip(names, sizes, strict=True)]
-    for task in labels.tolist():
-        index, epoch = next(indices[task])
-        yield Draw(task, index, epoch)
-
-
-def _indices(name: str, size: int | None, seed: int) -> Iterator[tuple[int, int]]:
-    if size is None:
-        start = int(seeded_generator(seed, f"start\0{name}").integers(1 << 40))
-        while True:
-            yield start, 0
-            start += 1
-    epoch = 0
-    while True:
-        order = seeded_generator(seed, f"epoch {epoch}\0{name}").permutation(size)
-        for at in range(0, size, 4_096):
-            yield from ((index, epoch) for index in order[at : at + 4_096].tolist())
-        epoch += 1
-
-
-def seeded_generator(seed: int, purpose: str) -> np.random.Generator:
-    """Random numbers that depend on a seed and on what they are for."""
-    digest = hashlib.blake2b(f"{seed}\0{purpose}".encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
 
 
 def _number(rate: float | Callable[[seqio.Task], float], task: seqio.Task, mixture: seqio.Mixture) -> float:

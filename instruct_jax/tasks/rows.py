@@ -13,7 +13,9 @@ from instruct_jax.errors import InputError
 from instruct_jax.progress import progress, say
 from instruct_jax.tasks.counts import TaskCounts
 from instruct_jax.tasks.examples import Examples, instruct_of, open_examples
-from instruct_jax.tasks.mixture import MixtureTask, draws, largest_remainder
+from instruct_jax.tasks.mixing import AS_THEY_ARE, TaskShape, allot
+from instruct_jax.tasks.mixture import MixtureTask
+from instruct_jax.tasks.order import Order
 from instruct_jax.tasks.preparation import Preparation
 from instruct_jax.tasks.rendering import segments
 
@@ -40,10 +42,11 @@ def write_rows(
         if one.rate > 0
     }
     sizes = [opened[place].records.size if place in opened else 0 for place in range(len(tasks))]
-    total = _total(tasks, sizes) if job.examples is None else job.examples
-    shares = largest_remainder([one.rate for one in tasks], total)
-    counts = [TaskCounts(asked=share) for share in shares]
-    order = draws([one.task.name for one in tasks], sizes, shares, job.seed)
+    shapes = [TaskShape(one.task.name, one.cluster, one.rate, size) for one, size in zip(tasks, sizes, strict=True)]
+    given = allot(AS_THEY_ARE, shapes, job.examples)
+    counts = [TaskCounts(asked=share) for share in given.counts]
+    total = sum(given.counts)
+    order = Order([one.task.name for one in tasks], sizes, given.pools, given.counts, job.seed).draws()
     stream = segments(order, opened, counts, job.tokenizer, job.chat_template, job.length, job.overflow, job.malformed)
     rows = shown = 0
     with progress(console, "prepare", total, "examples") as advance:
@@ -67,13 +70,6 @@ def write_rows(
         "supervised": sum(one.supervised for one in counts),
         "tasks": [_entry(one, counts[place], sizes[place], opened.get(place)) for place, one in enumerate(tasks)],
     }
-
-
-def _total(tasks: Sequence[MixtureTask], sizes: Sequence[int | None]) -> int:
-    endless = [one.task.name for one, size in zip(tasks, sizes, strict=True) if size is None]
-    if endless:
-        raise InputError(f"task {endless[0]} has no end, so `examples` must say how many examples to prepare in all")
-    return sum(size for size in sizes if size is not None)
 
 
 def _entry(one: MixtureTask, counts: TaskCounts, size: int | None, examples: Examples | None) -> dict[str, Any]:

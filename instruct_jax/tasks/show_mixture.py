@@ -14,7 +14,8 @@ from instruct_jax.errors import InputError
 from instruct_jax.tasks.counts import TaskCounts
 from instruct_jax.tasks.examples import instruct_of, open_examples
 from instruct_jax.tasks.instruct import ZERO_SHOT
-from instruct_jax.tasks.mixture import draws, import_modules, registered, seeded_generator
+from instruct_jax.tasks.mixture import import_modules, registered
+from instruct_jax.tasks.order import Order, seeded_generator
 from instruct_jax.tasks.rendering import segments
 from instruct_jax.text.conversation import ChatTemplate
 from instruct_jax.text.picture import Picture, Segment, glyphs
@@ -98,7 +99,7 @@ def _task_pictures(
     size = examples.records.size
     asked = _MOST_TRIED if size is None else min(size, _MOST_TRIED)
     counts, fruitless = TaskCounts(), 0
-    for draw in draws([task.name], [size], [asked], seed):
+    for draw in Order([task.name], [size], [size], [asked], seed).draws():
         before = vars(counts).copy()
         found = list(segments([draw], {0: examples}, [counts], tokenizer, template, length, overflow, "error"))
         fruitless = 0 if found else fruitless + 1

@@ -13,15 +13,9 @@ from instruct_jax.artifacts.manifest import NAME, fresh_partial, identity_of, re
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.examples import open_examples
 from instruct_jax.tasks.instruct import ZERO_SHOT
-from instruct_jax.tasks.mixture import (
-    NOTHING_HELD_OUT,
-    HeldOut,
-    MixtureTask,
-    draws,
-    import_modules,
-    largest_remainder,
-    mixture_tasks,
-)
+from instruct_jax.tasks.mixing import largest_remainder
+from instruct_jax.tasks.mixture import NOTHING_HELD_OUT, HeldOut, MixtureTask, import_modules, mixture_tasks
+from instruct_jax.tasks.order import Order
 from instruct_jax.tasks.preparation import Preparation
 from instruct_jax.text.chat import BARE
 from instruct_jax.text.conversation import Conversation
@@ -173,7 +167,7 @@ def _texts(tasks: Sequence[MixtureTask], seed: int, sentences: int, split: str, 
     }
     sizes = [opened[place].records.size if place in opened else 0 for place in range(len(tasks))]
     shares = largest_remainder([one.rate for one in tasks], sentences)
-    for draw in draws([one.task.name for one in tasks], sizes, shares, seed):
+    for draw in Order([one.task.name for one in tasks], sizes, sizes, shares, seed).draws():
         content = opened[draw.task].example(draw.index, draw.epoch).content
         if not isinstance(content, Conversation):
             raise InputError(f"task {tasks[draw.task].task.name} gives token ids; a tokenizer is learned from text")

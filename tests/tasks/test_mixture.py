@@ -1,9 +1,7 @@
-"""Mixtures: SeqIO's rates as exact counts, samples rather than first rows, and orders of their own."""
+"""Mixtures: SeqIO's rates, nested ones too, without the tasks that are held out."""
 
-import collections
 import functools
 
-import numpy as np
 import pytest
 import seqio
 
@@ -12,9 +10,7 @@ from instruct_jax.tasks.instruct import Instruct, text_features
 from instruct_jax.tasks.mixture import (
     NOTHING_HELD_OUT,
     HeldOut,
-    draws,
     import_modules,
-    largest_remainder,
     mixing_rates,
     mixture_tasks,
 )
@@ -100,65 +96,3 @@ def test_one_name_may_be_given_for_many():
 def test_a_module_that_is_not_there_is_named():
     with pytest.raises(InputError, match=r"no_such_module_of_tasks.*PYTHONPATH"):
         import_modules(["no_such_module_of_tasks"])
-
-
-@pytest.mark.parametrize("total", [1, 7, 100, 99_999])
-def test_counts_are_within_one_of_their_share_and_sum_to_the_total(total):
-    rates = [0.3, 5.0, 0.0, 1e-6, 2.25]
-    counts = largest_remainder(rates, total)
-    assert sum(counts) == total
-    assert np.abs(np.array(counts) - np.array(rates) / sum(rates) * total).max() < 1
-    assert counts[2] == 0
-
-
-def test_the_realised_mixture_is_the_one_asked_for_everywhere_in_the_order():
-    """D5, and not only in the totals: each quarter of the order passes a chi-square test at one in a thousand."""
-    shares = [6_000, 1_500, 500]
-    order = [one.task for one in draws(["a", "b", "c"], [10, 100, None], shares, seed=0)]
-    for quarter in np.split(np.array(order), 4):
-        observed, expected = np.bincount(quarter, minlength=3), np.array(shares) / 4
-        assert ((observed - expected) ** 2 / expected).sum() < 13.82  # chi-square, 2 degrees of freedom, p = .001
-    assert order != sorted(order)
-
-
-def test_a_task_with_more_examples_than_its_share_gives_a_sample_and_not_the_first_ones():
-    indices = [one.index for one in draws(["a"], [10_000], [500], seed=0)]
-    assert len(set(indices)) == 500
-    assert 4_000 < np.mean(indices) < 6_000
-    assert {one.index for one in draws(["a"], [10_000], [500], seed=1)} != set(indices)
-
-
-def test_a_task_with_fewer_goes_round_in_a_new_order_each_time():
-    places = [(one.index, one.epoch) for one in draws(["a"], [50], [130], seed=0)]
-    epochs = [[index for index, epoch in places if epoch == number] for number in range(3)]
-    assert [sorted(epoch) for epoch in epochs[:2]] == [list(range(50))] * 2
-    assert len(set(epochs[2])) == 30
-    assert epochs[0] != epochs[1]
-
-
-def test_two_tasks_of_one_size_get_different_permutations_under_one_seed():
-    by_task = collections.defaultdict(list)
-    for one in draws(["a", "b"], [40, 40], [40, 40], seed=0):
-        by_task[one.task].append(one.index)
-    assert sorted(by_task[0]) == sorted(by_task[1])
-    assert by_task[0] != by_task[1]
-
-
-def test_the_order_is_a_function_of_the_seed():
-    first, again, other = (list(draws(["a", "b"], [30, None], [40, 20], seed)) for seed in (3, 3, 4))
-    assert first == again
-    assert first != other
-
-
-def test_a_source_without_end_never_repeats_and_other_seeds_meet_other_records():
-    first = [one.index for one in draws(["a"], [None], [1_000], seed=0)]
-    other = [one.index for one in draws(["a"], [None], [1_000], seed=1)]
-    assert len(set(first)) == 1_000
-    assert not set(first) & set(other)
-
-
-def test_adding_a_task_leaves_the_samples_of_the_others_alone():
-    def sample(names, sizes, counts):
-        return [one.index for one in draws(names, sizes, counts, seed=0) if names[one.task] == "b"]
-
-    assert sample(["b"], [500], [60]) == sample(["a", "b"], [80, 500], [70, 60])

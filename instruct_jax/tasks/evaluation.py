@@ -10,11 +10,15 @@ import seqio
 
 from instruct_jax.artifacts.items import Item
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.examples import InstructionExamples, TextExamples, open_examples
-from instruct_jax.tasks.instruct import Instruct, PromptSettings
-from instruct_jax.tasks.mixture import HeldOut, MixtureTask
+from instruct_jax.tasks.examples import InstructionExamples, TextExamples, instruct_of, open_examples, open_records
+from instruct_jax.tasks.exemplars import Exemplars
+from instruct_jax.tasks.instruct import Instruct
+from instruct_jax.tasks.mixture import MixtureTask
 from instruct_jax.tasks.order import seeded_generator
+from instruct_jax.tasks.prompted import Prompter
+from instruct_jax.tasks.prompts import ZERO_SHOT, PromptSettings, as_settings
 from instruct_jax.tasks.records import MalformedRow, Records
+from instruct_jax.tasks.splits import HeldOut
 from instruct_jax.text.tokenizer import Tokenizer
 
 
@@ -29,20 +33,47 @@ class Evaluation:
       split: the split to take records from; never the training split.
       items_per_template: records asked in each wording of each dataset.
       text_items: documents of each plain-text task.
-      seed: of the choice of records; a source without end gives its first ones whatever the seed.
+      seed: of the choice of records and exemplars; a source without end gives its first ones whatever the seed.
+      prompts: how the questions are asked. With exemplars, they come from `exemplar_split`, of held-out tasks too; an item
+        that gets none is not asked.
+      exemplar_split: the split whose records are exemplars; never the one that is asked.
     """
 
     split: str = "validation"
     items_per_template: int = 50
     text_items: int = 100
     seed: int = 0
+    prompts: PromptSettings = ZERO_SHOT
+    exemplar_split: str = "train"
+
+    def __post_init__(self):
+        for name, needed in (("chain_of_thought", False), ("inversion", None), ("templates", None)):
+            if getattr(self.prompts, name) is not needed:
+                raise InputError(
+                    f"Evaluation.prompts.{name} is {getattr(self.prompts, name)}; every wording that is not turned round is "
+                    f"asked for its plain answer, which is what metrics score: leave it {needed}"
+                )
+        if self.prompts.shots and whole_splits(self.split) & whole_splits(self.exemplar_split):
+            raise InputError(
+                f"Evaluation.exemplar_split is {self.exemplar_split!r} and its split {self.split!r}: exemplars would be "
+                "questions of the evaluation; name another split"
+            )
+
+
+def whole_splits(split: str) -> set[str]:
+    """The splits that a TFDS expression takes slices of.
+
+    >>> sorted(whole_splits("train[:5%]+test"))
+    ['test', 'train']
+    """
+    return {part.partition("[")[0].strip() for part in split.split("+")}
 
 
 def evaluation_items(
     evaluation: Evaluation,
     tasks: Sequence[MixtureTask],
     held_out: HeldOut,
-    prompts: PromptSettings,
+    prompts: PromptSettings | Sequence[PromptSettings],
     tokenizer: Tokenizer,
     malformed: str,
     scratch: Path,
@@ -56,8 +87,8 @@ def evaluation_items(
       evaluation: what to write.
       tasks: of the mixture, held-out ones included.
       held_out: what training never sees.
-      prompts: which templates training uses; the trained datasets' other unreserved templates are not asked.
-      tokenizer: what token ids are checked against.
+      prompts: of training; the trained datasets' unreserved templates that none of them uses are not asked.
+      tokenizer: what token ids are checked against, and exemplars counted with.
       malformed: "error" or "skip".
       scratch: folder for what has to be kept on disk.
       trained: names of the tasks that gave examples to the rows; the datasets of others are unseen.
@@ -69,9 +100,11 @@ def evaluation_items(
     for one in tasks:
         found = []
         if _has_split(one.task, evaluation.split):
-            examples = open_examples(one.task, evaluation.split, tokenizer, evaluation.seed, prompts, scratch)
+            examples = open_examples(one.task, evaluation.split, tokenizer, evaluation.seed, evaluation.prompts, scratch)
             if isinstance(examples, InstructionExamples):
-                found = list(_asked(examples, evaluation, held_out, prompts, one.task.name in trained, passed))
+                prompter = _prompter(one.task, evaluation, tokenizer, scratch)
+                wordings = _split_and_wordings(examples.instruct, held_out, as_settings(prompts), one.task.name in trained)
+                found = list(_asked(examples, prompter, evaluation, *wordings, passed)) if prompter else []
             elif isinstance(examples, TextExamples):
                 found = list(_documents(one, examples, evaluation, passed))
         items += found
@@ -107,23 +140,33 @@ def _has_split(task: seqio.Task, split: str) -> bool:
     return "[" in split or split in task.splits
 
 
+def _prompter(task: seqio.Task, evaluation: Evaluation, tokenizer: Tokenizer, scratch: Path) -> Prompter | None:
+    """What puts questions into words; None where exemplars are wanted and the task has no split to give them."""
+    instruct, exemplars = instruct_of(task), None
+    if evaluation.prompts.shots:
+        if not _has_split(task, evaluation.exemplar_split):
+            return None
+        records = open_records(task, evaluation.exemplar_split, evaluation.seed, scratch / "exemplars")
+        exemplars = Exemplars(records, instruct.template_field, instruct.source_field)
+    return Prompter(instruct, [evaluation.prompts], evaluation.seed, exemplars, tokenizer)
+
+
 def _asked(
     examples: InstructionExamples,
+    prompter: Prompter,
     evaluation: Evaluation,
-    held_out: HeldOut,
-    prompts: PromptSettings,
-    trained: bool,
+    split: str,
+    wordings: Sequence[int],
     passed: _Passed,
 ) -> Iterator[Item]:
     instruct, records = examples.instruct, examples.records
-    split, wordings = _split_and_wordings(instruct, held_out, prompts, trained)
     for number, index in _chosen(instruct, records, wordings, evaluation, passed):
         template = instruct.templates[number]
-        instance = None
+        asked = None
         with passed.over(records, index):
             record = records[index]
-            source, instance = instruct.source(record, index), instruct.instance(record, number)
-        if instance is None:
+            source, asked = instruct.source(record, index), prompter.in_words(record, number)
+        if asked is None or (evaluation.prompts.shots and not asked.shots):
             continue
         yield Item(
             id=f"{instruct.dataset}/{template.id}/{index}",
@@ -132,20 +175,22 @@ def _asked(
             dataset=instruct.dataset,
             template=template.id,
             split=split or ("held_in_unseen" if template.reserved else "held_in_seen"),
-            messages=tuple((message.role, message.text) for message in instance.conversation().messages[:-1]),
-            target=instance.response,
-            options=instance.options,
+            messages=tuple((message.role, message.text) for message in asked.conversation.messages[:-1]),
+            target=asked.instance.response,
+            options=asked.instance.options,
             metrics=instruct.metrics,
         )
 
 
-def _split_and_wordings(instruct: Instruct, held_out: HeldOut, prompts: PromptSettings, trained: bool) -> tuple[str, list[int]]:
+def _split_and_wordings(
+    instruct: Instruct, held_out: HeldOut, prompts: Sequence[PromptSettings], trained: bool
+) -> tuple[str, list[int]]:
     everything = [number for number, template in enumerate(instruct.templates) if template.original_task]
     if instruct.cluster in held_out.clusters:
         return "held_out_cluster", everything
     if instruct.dataset in held_out.datasets or not trained:
         return "held_out_dataset", everything
-    in_use = set(instruct.trainable(prompts))
+    in_use = {number for setting in prompts for number in instruct.trainable(setting)}
     return "", [number for number in everything if number in in_use or instruct.templates[number].reserved]
 
 

@@ -12,29 +12,10 @@ import seqio
 
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.examples import instruct_of
+from instruct_jax.tasks.splits import HeldOut, Member, check_disjoint, check_named
 
 # Raise it when the same tasks would give other draws, wordings or evaluation items.
 MIXTURE_VERSION = 3
-
-
-@dataclasses.dataclass(frozen=True)
-class HeldOut:
-    """What training never sees: whole clusters, and single datasets of the others."""
-
-    clusters: tuple[str, ...] = ()
-    datasets: tuple[str, ...] = ()
-
-    def __post_init__(self):
-        for name in ("clusters", "datasets"):  # a single name may be given as it is: a string is no sequence of letters
-            value = getattr(self, name)
-            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
-
-    def covers(self, cluster: str, dataset: str) -> bool:
-        """Whether a task is kept out of training."""
-        return cluster in self.clusters or dataset in self.datasets
-
-
-NOTHING_HELD_OUT = HeldOut()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +27,7 @@ class MixtureTask:
       cluster, dataset: from its Instruct; "" and the task's name where it has none.
       rate: as the mixture gives it; 0 for a held-out task.
       held_out: whether it is kept out of training.
+      why: it is, in words; "" where it is not.
     """
 
     task: seqio.Task
@@ -53,6 +35,7 @@ class MixtureTask:
     dataset: str
     rate: float
     held_out: bool
+    why: str = ""
 
 
 def import_modules(modules: str | Sequence[str]) -> None:
@@ -95,15 +78,35 @@ def mixture_tasks(name: str, held_out: HeldOut) -> list[MixtureTask]:
     for task in provider.tasks if isinstance(provider, seqio.Mixture) else [provider]:
         instruct = instruct_of(task)
         cluster, dataset = (instruct.cluster, instruct.dataset) if instruct else ("", task.name)
-        out.append(MixtureTask(task, cluster, dataset, 0.0, held_out.covers(cluster, dataset)))
+        why = held_out.reason(cluster, dataset)
+        out.append(MixtureTask(_reserving(task, held_out), cluster, dataset, 0.0, bool(why), why))
     with _quiet():  # SeqIO warns, task by task, that a size is not from a cache; nothing here is
         rates = mixing_rates(provider, {one.task.name for one in out if not one.held_out})
     out = [dataclasses.replace(one, rate=rates.get(one.task.name, 0.0)) for one in out]
-    _check_named("cluster", held_out.clusters, {one.cluster for one in out})
-    _check_named("dataset", held_out.datasets, {one.dataset for one in out})
+    members = [_member(one) for one in out]
+    check_named(held_out, members)
+    check_disjoint(held_out, members)
     if not any(one.rate for one in out):
         raise InputError(f"mixture {name!r} has nothing left to train on: every task is held out or has rate 0")
     return out
+
+
+def _reserving(task: seqio.Task, held_out: HeldOut) -> seqio.Task:
+    """The task, its held-out wordings reserved."""
+    instruct = instruct_of(task)
+    if instruct is None or not held_out.templates:
+        return task
+    wordings = tuple(
+        dataclasses.replace(one, reserved=one.reserved or held_out.reserves(instruct.dataset, one.id))
+        for one in instruct.templates
+    )
+    return task.replace(preprocessors=[*task.preprocessors[:-1], dataclasses.replace(instruct, templates=wordings)])
+
+
+def _member(one: MixtureTask) -> Member:
+    instruct = instruct_of(one.task)
+    templates = tuple(template.id for template in instruct.templates) if instruct else ()
+    return Member(one.task.name, one.cluster, one.dataset, templates)
 
 
 def mixing_rates(provider: seqio.Mixture | seqio.Task, keep: Collection[str]) -> dict[str, float]:
@@ -156,13 +159,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         absl.logging.set_verbosity(before)
-
-
-def _check_named(kind: str, named: Sequence[str], there: set[str]) -> None:
-    for name in named:
-        if name not in there:
-            near = difflib.get_close_matches(name, there, 1)
-            raise InputError(
-                f"held_out names the {kind} {name!r}, which the mixture lacks; "
-                + (f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(sorted(filter(None, there)))}")
-            )

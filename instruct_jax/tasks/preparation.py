@@ -15,7 +15,8 @@ from instruct_jax.tasks.evaluation import Evaluation
 from instruct_jax.tasks.examples import instruct_of
 from instruct_jax.tasks.identity import function_identity
 from instruct_jax.tasks.instruct import Instruct, PromptSettings
-from instruct_jax.tasks.mixture import MIXTURE_VERSION, HeldOut, MixtureTask
+from instruct_jax.tasks.mixture import MIXTURE_VERSION, MixtureTask
+from instruct_jax.tasks.splits import HeldOut
 from instruct_jax.text.conversation import RENDERER_VERSION, ChatTemplate
 from instruct_jax.text.overflow import POLICIES
 from instruct_jax.text.tokenizer import Tokenizer

@@ -15,9 +15,10 @@ from instruct_jax.progress import say
 from instruct_jax.tasks.counts import print_table
 from instruct_jax.tasks.evaluation import Evaluation, evaluation_items
 from instruct_jax.tasks.instruct import ZERO_SHOT, PromptSettings
-from instruct_jax.tasks.mixture import NOTHING_HELD_OUT, HeldOut, import_modules, mixture_tasks
+from instruct_jax.tasks.mixture import import_modules, mixture_tasks
 from instruct_jax.tasks.preparation import Preparation, is_finished
 from instruct_jax.tasks.rows import write_rows
+from instruct_jax.tasks.splits import NOTHING_HELD_OUT, HeldOut
 from instruct_jax.tasks.words import load_words
 from instruct_jax.text.conversation import ChatTemplate
 

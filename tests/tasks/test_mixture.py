@@ -6,15 +6,11 @@ import pytest
 import seqio
 
 from instruct_jax.errors import InputError
+from instruct_jax.tasks.examples import instruct_of
 from instruct_jax.tasks.instruct import Instruct, text_features
-from instruct_jax.tasks.mixture import (
-    NOTHING_HELD_OUT,
-    HeldOut,
-    import_modules,
-    mixing_rates,
-    mixture_tasks,
-)
+from instruct_jax.tasks.mixture import import_modules, mixing_rates, mixture_tasks
 from instruct_jax.tasks.sources import Generated
+from instruct_jax.tasks.splits import NOTHING_HELD_OUT, HeldOut
 from instruct_jax.text.templates import Template
 
 
@@ -96,3 +92,24 @@ def test_one_name_may_be_given_for_many():
 def test_a_module_that_is_not_there_is_named():
     with pytest.raises(InputError, match=r"no_such_module_of_tasks.*PYTHONPATH"):
         import_modules(["no_such_module_of_tasks"])
+
+
+def test_a_held_out_wording_is_reserved_and_the_others_are_not(three):
+    three.TaskRegistry.add(
+        "m_two",
+        source=Generated(lambda index, split: {"q": f"{split} {index}", "a": "a"}, 5),
+        preprocessors=[Instruct((Template("one", "{q}", "{a}"), Template("two", "Say: {q}", "{a}")), "letters", "m_two")],
+        output_features=text_features(),
+    )
+    three.MixtureRegistry.add("m_mix", ["m_small", "m_two"], default_rate=1.0)
+    for split, reserved in ((HeldOut(templates=("m_two/one",)), ["one"]), (HeldOut(templates=("*/two",)), ["two"])):
+        small, two = (instruct_of(one.task) for one in mixture_tasks("m_mix", split))
+        assert [one.id for one in two.templates if one.reserved] == reserved
+        assert not any(one.reserved for one in small.templates)
+    assert not any(one.reserved for one in instruct_of(three.TaskRegistry.get("m_two")).templates)
+
+
+def test_why_a_task_is_held_out_is_told(three):
+    three.MixtureRegistry.add("m_mix", ["m_small", "m_middle", "m_large"], default_rate=1.0)
+    split = HeldOut(datasets=("m_small",), siblings=(("m_small", "m_middle"),))
+    assert [one.why for one in mixture_tasks("m_mix", split)] == ["", "sibling of the dataset m_small", "the dataset m_small"]

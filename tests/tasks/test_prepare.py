@@ -16,9 +16,9 @@ from instruct_jax.artifacts.items import read_items
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.evaluation import Evaluation
 from instruct_jax.tasks.instruct import Instruct, text_features
-from instruct_jax.tasks.mixture import HeldOut
 from instruct_jax.tasks.prepare import prepare
 from instruct_jax.tasks.sources import Generated, JsonLines
+from instruct_jax.tasks.splits import HeldOut
 from instruct_jax.text.chat import DIALOGUE, INSTRUCT
 from instruct_jax.text.templates import Template
 from instruct_jax.text.tokenizer import ByteTokenizer

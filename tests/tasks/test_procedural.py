@@ -5,7 +5,8 @@ import pytest
 from instruct_jax.errors import InputError
 from instruct_jax.tasks import procedural
 from instruct_jax.tasks.examples import instruct_of
-from instruct_jax.tasks.mixture import HeldOut, mixture_tasks
+from instruct_jax.tasks.mixture import mixture_tasks
+from instruct_jax.tasks.splits import HeldOut
 from instruct_jax.tasks.suite import collection
 
 

@@ -9,9 +9,10 @@ from instruct_jax.tasks import t0
 from instruct_jax.tasks.evaluation import Evaluation
 from instruct_jax.tasks.examples import instruct_of
 from instruct_jax.tasks.instruct import PromptSettings
-from instruct_jax.tasks.mixture import HeldOut, mixture_tasks
+from instruct_jax.tasks.mixture import mixture_tasks
 from instruct_jax.tasks.prepare import prepare
 from instruct_jax.tasks.shared_sources import shared_sources
+from instruct_jax.tasks.splits import HeldOut
 from instruct_jax.text.chat import INSTRUCT
 
 

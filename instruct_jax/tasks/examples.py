@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,11 @@ import numpy as np
 import seqio
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.instruct import Instruct, PromptSettings
+from instruct_jax.tasks.exemplars import Exemplars
+from instruct_jax.tasks.instruct import Instruct
 from instruct_jax.tasks.materialise import spill
+from instruct_jax.tasks.prompted import Prompter, check_some_supported
+from instruct_jax.tasks.prompts import PromptSettings, as_settings
 from instruct_jax.tasks.records import MalformedRow, Records
 from instruct_jax.tasks.sources import RecordSource
 from instruct_jax.tasks.vocabulary import check_vocabulary
@@ -22,6 +25,7 @@ from instruct_jax.text.conversation_lines import line_conversation
 from instruct_jax.text.tokenizer import Tokenizer
 
 NO_TEMPLATE = -1
+NO_SETTING = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +36,15 @@ class Example:
       content: turns or a document in words, or a task's own token ids.
       template: index of its wording; NO_TEMPLATE where there is none.
       document: whether it is a plain document.
+      setting: index of its prompt setting; NO_SETTING where its task has no templates.
+      shots: worked examples given before the question.
     """
 
     content: Conversation | Rendered
     template: int
     document: bool
+    setting: int = NO_SETTING
+    shots: int = 0
 
 
 class Examples(abc.ABC):
@@ -72,30 +80,29 @@ def instruct_of(task: seqio.Task) -> Instruct | None:
 
 
 def open_examples(
-    task: seqio.Task, split: str, tokenizer: Tokenizer, seed: int, prompts: PromptSettings, scratch: Path
+    task: seqio.Task,
+    split: str,
+    tokenizer: Tokenizer,
+    seed: int,
+    prompts: PromptSettings | Sequence[PromptSettings],
+    scratch: Path,
 ) -> Examples:
     """A task's examples, read by index where its source can, else put through its preprocessors once and kept on disk.
 
     Args:
       task: any SeqIO task.
       split: the split to read.
-      tokenizer: what token ids are checked against.
-      seed: decides templates, and the preprocessors' random choices.
-      prompts: how prompts are made.
+      tokenizer: what token ids are checked against, and exemplars counted with.
+      seed: decides settings, templates and exemplars, and the preprocessors' random choices.
+      prompts: how prompts are made: each example of an instruction task wears one of the settings.
       scratch: folder for what has to be kept on disk.
+
+    Raises:
+      InputError: the task cannot be read, or supports none of the settings.
     """
-    instruct = instruct_of(task)
-    if "[" not in split and split not in task.splits:
-        raise InputError(f"task {task.name} has no split {split!r}; it has: {', '.join(task.splits)}")
-    steps = list(task.preprocessors if instruct is None else task.preprocessors[:-1])
-    if isinstance(task.source, RecordSource) and not steps:
-        records = task.source.records(split)
-    else:
-        records = spill(task, steps, split, seed, scratch / f"{task.name}-{split}.jsonl".replace(":", "_"))
-    if records.size == 0:
-        raise InputError(f"task {task.name} has no examples in split {split!r}; check its source and its filters")
+    instruct, records = instruct_of(task), open_records(task, split, seed, scratch)
     if instruct is not None:
-        return InstructionExamples(records, instruct, seed, prompts)
+        return InstructionExamples(records, instruct, seed, as_settings(prompts), tokenizer)
     first = _first_readable(records)
     if "messages" in first or {"prompt", "completion"} <= set(first):
         return ConversationExamples(records)
@@ -108,6 +115,28 @@ def open_examples(
         return TextExamples(records)
     check_vocabulary(task, tokenizer)
     return TokenExamples(records, tokenizer.vocab_size)
+
+
+def open_records(task: seqio.Task, split: str, seed: int, scratch: Path) -> Records:
+    """What a task's examples are made from, read by index where its source can, else kept on disk first.
+
+    Args:
+      task, split, seed, scratch: as for `open_examples`.
+
+    Raises:
+      InputError: there is no such split, or nothing in it.
+    """
+    instruct = instruct_of(task)
+    if "[" not in split and split not in task.splits:
+        raise InputError(f"task {task.name} has no split {split!r}; it has: {', '.join(task.splits)}")
+    steps = list(task.preprocessors if instruct is None else task.preprocessors[:-1])
+    if isinstance(task.source, RecordSource) and not steps:
+        records = task.source.records(split)
+    else:
+        records = spill(task, steps, split, seed, scratch / f"{task.name}-{split}.jsonl".replace(":", "_"))
+    if records.size == 0:
+        raise InputError(f"task {task.name} has no examples in split {split!r}; check its source and its filters")
+    return records
 
 
 def _first_readable(records: Records) -> dict[str, Any]:
@@ -126,28 +155,23 @@ def _first_readable(records: Records) -> dict[str, Any]:
 
 
 class InstructionExamples(Examples):
-    """Records in the words of templates."""
+    """Records in the words of templates, in the shape of one of several prompt settings; exemplars are of the same split."""
 
-    def __init__(self, records: Records, instruct: Instruct, seed: int, prompts: PromptSettings):
-        self.records, self.instruct, self._seed = records, instruct, seed
-        if instruct.template_field is not None and prompts.templates is not None:
-            raise InputError(
-                f"PromptSettings.templates is {prompts.templates}, but every record of dataset {instruct.dataset!r} comes in a "
-                "wording already; leave it None"
-            )
-        self._among = instruct.trainable(prompts)
+    def __init__(self, records: Records, instruct: Instruct, seed: int, prompts: Sequence[PromptSettings], tokenizer: Tokenizer):
+        check_some_supported(prompts, instruct)
+        self.records, self.instruct = records, instruct
+        exemplars = Exemplars(records, instruct.template_field, instruct.source_field)
+        self._prompter = Prompter(instruct, prompts, seed, exemplars, tokenizer)
 
     def example(self, index: int, epoch: int) -> Example:
-        if not self._among:  # a held-out dataset may reserve them all: it is asked, never trained
-            raise InputError(f"dataset {self.instruct.dataset!r}: every template is reserved, so none is left to train on")
         record = self.records[index]
         try:
-            template = self.instruct.wording(record, seed=self._seed, epoch=epoch, among=self._among)
-            return Example(self.instruct.instance(record, template).conversation(), template, document=False)
-        except MalformedRow:
-            raise
+            found = self._prompter.example(record, epoch)
         except InputError as error:
+            if not self.instruct.trainable():  # no fault of the record's
+                raise
             raise MalformedRow(f"{self.records.where(index)}: {error}") from None
+        return Example(found.conversation, found.template, document=False, setting=found.setting, shots=found.shots)
 
 
 class ConversationExamples(Examples):

@@ -9,29 +9,8 @@ import seqio
 import tensorflow as tf
 
 from instruct_jax.errors import InputError
+from instruct_jax.tasks.prompts import ZERO_SHOT, PromptSettings
 from instruct_jax.text.templates import Instance, Template, choose, fingerprint
-
-
-@dataclasses.dataclass(frozen=True)
-class PromptSettings:
-    """How prompts are made from a task's templates.
-
-    Attributes:
-      shots: worked examples before the question. Only 0 so far.
-      templates: how many of a dataset's trainable templates to use, the first ones; None for all.
-    """
-
-    shots: int = 0
-    templates: int | None = None
-
-    def __post_init__(self):
-        if self.shots != 0:
-            raise InputError(f"PromptSettings.shots is {self.shots}: few-shot prompts are not built yet; set it to 0")
-        if self.templates is not None and self.templates < 1:
-            raise InputError(f"PromptSettings.templates is {self.templates}; expected at least 1, or None for all")
-
-
-ZERO_SHOT = PromptSettings()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +46,31 @@ class Instruct:
             raise InputError(f"dataset {self.dataset!r} has several templates of id {repeated[0]!r}; ids must be unique")
 
     def trainable(self, prompts: PromptSettings = ZERO_SHOT) -> list[int]:
-        """Indices of the templates that training may use."""
+        """Indices of the templates that training may use under a prompt setting; none where it is not supported."""
+        if self.template_field is not None and _only_as_they_come(prompts):
+            return []
         indices = [index for index, template in enumerate(self.templates) if not template.reserved]
-        return indices[: prompts.templates]
+        return [index for index in indices[: prompts.templates] if _fits(self.templates[index], prompts)]
+
+    def refusal(self, prompts: PromptSettings) -> str | None:
+        """Why no example of the dataset can wear a prompt setting, in words; None where one can."""
+        if self.trainable(prompts):
+            return None
+        if self.template_field is not None and (asked := _only_as_they_come(prompts)):
+            name, wanted = asked
+            return (
+                f"PromptSettings.{name} is {getattr(prompts, name)}, but every record of dataset {self.dataset!r} comes in a "
+                f"wording already; leave it {wanted}"
+            )
+        if not self.trainable():
+            return f"dataset {self.dataset!r}: every template is reserved, so none is left to train on"
+        what = ["show the reasoning"] if prompts.chain_of_thought else []
+        what += [] if prompts.inversion is None else ["are turned round" if prompts.inversion else "are not turned round"]
+        return f"dataset {self.dataset!r} has no trainable templates that {' and '.join(what)}"
+
+    def content(self, record: Mapping[str, Any]) -> str:
+        """The identity of a record: its dataset and its fields, never its place."""
+        return f"{self.dataset}\0{json.dumps(record, sort_keys=True, ensure_ascii=False)}"
 
     def wording(self, record: Mapping[str, Any], *, seed: int, epoch: int, among: Sequence[int]) -> int:
         """Which template a record wears: the one it names, or a stateless function of its content, seed and epoch.
@@ -84,8 +85,7 @@ class Instruct:
           InputError: the record names a template that the dataset lacks or that is not among these.
         """
         if self.template_field is None:
-            content = json.dumps(record, sort_keys=True, ensure_ascii=False)
-            return among[choose(len(among), seed=seed, epoch=epoch, example=f"{self.dataset}\0{content}")]
+            return among[choose(len(among), seed=seed, epoch=epoch, example=self.content(record))]
         name = record.get(self.template_field)
         for number in among:
             if self.templates[number].id == name:
@@ -126,6 +126,18 @@ class Instruct:
             return {"inputs": tf.ensure_shape(inputs, ()), "targets": tf.ensure_shape(targets, ())}
 
         return dataset.map(apply, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _only_as_they_come(prompts: PromptSettings) -> tuple[str, Any] | None:
+    """The first field, and the value that it should have, that asks for words that rows with words of their own cannot take."""
+    as_they_come = {"templates": None, "inversion": None, "chain_of_thought": False}
+    return next(((name, value) for name, value in as_they_come.items() if getattr(prompts, name) is not value), None)
+
+
+def _fits(template: Template, prompts: PromptSettings) -> bool:
+    if prompts.chain_of_thought and template.rationale is None:
+        return False
+    return prompts.inversion is None or prompts.inversion is not template.original_task
 
 
 def text_features() -> dict[str, seqio.Feature]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from instruct_jax.errors import InputError
 from instruct_jax.text.conversation import Conversation, Message
+from instruct_jax.text.options import DASHES, OptionStyle
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,10 @@ class Template:
       choices: answer choices in this template's words, indexed by the record's `label`.
       original_task: False for a template turned round (the answer asks for the question): never option-scored.
       reserved: kept for evaluation; never trained.
+      rationale: the response where it is to show the reasoning: "{rationale} So the answer is {answer}."; None where the
+        wording does not ask for any. Never option-scored.
+      language: of the wording, as BCP 47 has it ("en", "pt-BR").
+      reference: where the wording or its data was published: "Author et al. year, arXiv:…".
 
     >>> template = Template("t1", "Is it good? {text}", choices=("no", "yes"))
     >>> template.apply({"text": "I like it.", "label": 1})
@@ -37,9 +42,12 @@ class Template:
     choices: tuple[str, ...] | None = None
     original_task: bool = True
     reserved: bool = False
+    rationale: str | None = None
+    language: str = "en"
+    reference: str = ""
 
     def __post_init__(self):
-        for wording in (self.prompt, self.response):
+        for wording in (self.prompt, self.response, *([] if self.rationale is None else [self.rationale])):
             try:
                 names = [name for _, name, _, _ in string.Formatter().parse(wording) if name is not None]
             except ValueError as error:
@@ -57,36 +65,72 @@ class Template:
         """Whether the prompt lists the alternatives."""
         return "options" in fields_of(self.prompt)
 
-    def apply(self, record: Mapping[str, Any]) -> "Instance":
+    def explains(self, record: Mapping[str, Any]) -> bool:
+        """Whether the record can be put into the wording that shows the reasoning: what that names is there, not empty."""
+        if self.rationale is None:
+            return False
+        return all(record.get(name) not in (None, "") for name in fields_of(self.rationale) - {"answer", "options"})
+
+    def apply(
+        self, record: Mapping[str, Any], options: OptionStyle = DASHES, key: str = "", reasoned: bool = False
+    ) -> "Instance":
         """The record in this template's words.
+
+        Args:
+          record: its fields.
+          options: how alternatives are listed, where the prompt lists them.
+          key: decides their order, where the style shuffles them: the example's identity.
+          reasoned: whether the response shows the reasoning.
 
         Raises:
           InputError: the record lacks a field that the wording names, or the field holds no text or number; its label is out
-            of range; or the response is not one of the alternatives that it would be ranked among.
+            of range; the response is not one of the alternatives that it would be ranked among; or reasoning is asked of a
+            template without a wording for it.
         """
-        values = dict(record)
-        options = None
+        if reasoned and self.rationale is None:
+            raise InputError(f"template {self.id!r} has no wording that shows the reasoning; give it a rationale")
+        values, ranked = dict(record), None
+        alternatives = self._alternatives(values)
+        if alternatives is not None:
+            given, right = alternatives
+            style = options if self.shows_options else DASHES
+            order = style.order(len(given), key)
+            shown = [given[place] for place in order]
+            values["options"] = "\n".join(style.listed(shown))
+            ranked = style.answers(shown) if self.original_task else tuple(shown)
+            if right is not None:
+                values["answer"] = ranked[order.index(right)]
+        prompt = self._fill(self.prompt, values)
+        if reasoned:
+            return Instance(prompt, self._fill(self.rationale, values))
+        response = self._fill(self.response, values)
+        if not self.original_task:
+            return Instance(prompt, response)
+        if ranked is not None and response not in ranked:
+            raise InputError(
+                f"template {self.id!r}: the response {response!r} is not among the options {list(ranked)}, so that no ranking "
+                "finds it; let the response be the answer alone, or set original_task=False"
+            )
+        return Instance(prompt, response, ranked)
+
+    def _alternatives(self, record: Mapping[str, Any]) -> tuple[tuple[str, ...], int | None] | None:
+        """The alternatives as they are given, and the place of the right one; None where there are no alternatives.
+
+        The place is None where a record brings its own and its answer is none of them, or has no field of that name.
+        """
         if self.choices is not None:
-            label = values.get("label")
+            label = record.get("label")
             if not isinstance(label, int) or not 0 <= label < len(self.choices):
                 raise InputError(
                     f"template {self.id!r}: label is {label!r}; expected an integer from 0 to {len(self.choices) - 1}"
                 )
-            options = self.choices
-            values["answer"] = self.choices[label]
-        elif values.get("options"):
-            options = tuple(map(str, values["options"]))
-        if options is not None:
-            values["options"] = "\n".join(f"- {option}" for option in options)
-        prompt, response = (self._fill(wording, values) for wording in (self.prompt, self.response))
-        if not self.original_task:
-            return Instance(prompt, response)
-        if options is not None and response not in options:
-            raise InputError(
-                f"template {self.id!r}: the response {response!r} is not among the options {list(options)}, so that no ranking "
-                "finds it; let the response be the answer alone, or set original_task=False"
-            )
-        return Instance(prompt, response, options)
+            return self.choices, label
+        if not record.get("options"):
+            return None
+        given = tuple(map(str, record["options"]))
+        answer = record.get("answer")
+        known = isinstance(answer, str | int | float) and str(answer) in given
+        return given, given.index(str(answer)) if known else None
 
     def _fill(self, wording: str, values: Mapping[str, Any]) -> str:
         for name in sorted(fields_of(wording)):

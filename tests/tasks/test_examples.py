@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.examples import open_examples
-from instruct_jax.tasks.instruct import ZERO_SHOT, Instruct, text_features
+from instruct_jax.tasks.instruct import Instruct, text_features
+from instruct_jax.tasks.prompts import ZERO_SHOT
 from instruct_jax.tasks.records import MalformedRow
 from instruct_jax.tasks.sources import Generated
 from instruct_jax.tasks.train_tokenizer import learn

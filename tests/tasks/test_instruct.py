@@ -1,12 +1,14 @@
 """Instruct: SeqIO's own pipeline gets the same words as prepare, and a wording is a function of the record alone."""
 
 import collections
+import re
 
 import pytest
 import seqio
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.instruct import Instruct, PromptSettings, text_features
+from instruct_jax.tasks.instruct import Instruct, text_features
+from instruct_jax.tasks.prompts import PromptSettings
 from instruct_jax.tasks.sources import Generated
 from instruct_jax.text.templates import Template
 
@@ -82,9 +84,36 @@ def test_a_record_may_name_its_wording():
             named.wording({"wording": name}, seed=0, epoch=0, among=named.trainable())
 
 
-def test_few_shot_is_refused_until_it_is_built():
-    with pytest.raises(InputError, match="few-shot prompts are not built yet"):
-        PromptSettings(shots=2)
+def test_settings_use_the_templates_that_fit_them_and_are_refused_where_none_does():
+    reasoned = Template("reasoned", "{text}?", "{label}", rationale="{why}, so {label}")
+    dataset = Instruct((*TEMPLATES, reasoned), "sentiment", "reviews")
+
+    def used(**settings):
+        return [dataset.templates[index].id for index in dataset.trainable(PromptSettings(**settings))]
+
+    assert used() == ["plain", "shown", "turned", "reasoned"]
+    assert used(inversion=True) == ["turned"]
+    assert used(inversion=False) == ["plain", "shown", "reasoned"]
+    assert used(chain_of_thought=True) == ["reasoned"]
+    assert used(inversion=True, templates=2) == used(chain_of_thought=True, inversion=True) == []
+    refusal = dataset.refusal(PromptSettings(chain_of_thought=True, inversion=True))
+    assert refusal == "dataset 'reviews' has no trainable templates that show the reasoning and are turned round"
+    assert dataset.refusal(PromptSettings(shots=4)) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"templates": 2}, "templates is 2, .*leave it None"),
+        ({"inversion": False}, "inversion is False, .*leave it None"),
+        ({"chain_of_thought": True}, "chain_of_thought is True, .*leave it False"),
+    ],
+)
+def test_records_that_come_in_a_wording_take_no_setting_that_would_change_it(settings, message):
+    named = Instruct(TEMPLATES, "sentiment", "reviews", template_field="wording")
+    assert named.trainable(PromptSettings(**settings)) == []
+    assert re.search(message, named.refusal(PromptSettings(**settings)))
+    assert named.refusal(PromptSettings(shots=3)) is None
 
 
 @pytest.mark.parametrize(

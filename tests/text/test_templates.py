@@ -6,7 +6,24 @@ import dataclasses
 import pytest
 
 from instruct_jax.errors import InputError
+from instruct_jax.text.options import (
+    DASHES,
+    LETTER_ANSWERS,
+    LETTERS,
+    NUMBER_ANSWERS,
+    NUMBERS,
+    PLAIN,
+    SHUFFLED_DASHES,
+    SHUFFLED_LETTER_ANSWERS,
+    SHUFFLED_LETTERS,
+    OptionStyle,
+)
 from instruct_jax.text.templates import Template, choose, fingerprint
+
+STYLES = [
+    *(DASHES, LETTERS, NUMBERS, PLAIN, LETTER_ANSWERS, NUMBER_ANSWERS),
+    *(SHUFFLED_DASHES, SHUFFLED_LETTERS, SHUFFLED_LETTER_ANSWERS, OptionStyle("{number}) {option}", "{number}", shuffled=True)),
+]
 
 
 def test_choices_are_in_the_templates_own_words():
@@ -91,6 +108,76 @@ def test_the_choice_is_stateless_even_and_new_in_every_epoch():
 def test_the_fingerprint_covers_every_field():
     template = Template("t", "{a}")
     changes = {"id": "u", "prompt": "{b}", "response": "{c}", "choices": ("x",), "original_task": False, "reserved": True}
+    changes |= {"rationale": "{why} {answer}", "language": "de", "reference": "a paper"}
     assert set(changes) == {field.name for field in dataclasses.fields(Template)}
     others = [dataclasses.replace(template, **{name: value}) for name, value in changes.items()]
-    assert len({fingerprint([one]) for one in (template, *others)}) == 7
+    assert len({fingerprint([one]) for one in (template, *others)}) == 10
+
+
+@pytest.mark.parametrize("style", STYLES, ids=str)
+@pytest.mark.parametrize("own", [False, True])
+def test_every_option_style_has_the_right_answer_wherever_it_is_listed(style, own):
+    """Read back from the prompt: the line of the answer's words is the one that the response names."""
+    options = tuple(f"option {number}" for number in range(7))
+    orders = set()
+    for label in range(7):
+        for key in map(str, range(30)):
+            record = {"q": "Which?", "answer": options[label], "options": list(options)} if own else {"q": "?", "label": label}
+            template = Template("t", "{q}\n{options}", choices=None if own else options)
+            instance = template.apply(record, style, key)
+            lines = instance.prompt.split("\n")[1:]
+            (place,) = [place for place, line in enumerate(lines) if line.endswith(options[label])]
+            assert instance.options[place] == instance.response
+            assert len(set(instance.options)) == 7
+            assert lines[place].startswith(instance.response) if style.marks else instance.response == options[label]
+            orders.add(tuple(line[-1] for line in lines))
+    assert (len(orders) > 20) is style.shuffled
+
+
+def test_the_shuffled_order_is_the_examples_own_and_even():
+    orders = collections.Counter(tuple(SHUFFLED_DASHES.order(3, str(key))) for key in range(3_000))
+    assert len(orders) == 6
+    assert sum((count - 500) ** 2 / 500 for count in orders.values()) < 20.52  # chi-square, 5 degrees of freedom, p = .001
+
+
+def test_a_style_leaves_wordings_alone_that_do_not_list_the_alternatives():
+    for template in (
+        Template("t", "{q}", choices=("a", "b")),
+        Template("t", "Ask for {answer}.", "{q}", choices=("a", "b"), original_task=False),
+    ):
+        record = {"q": "?", "label": 1}
+        assert template.apply(record, SHUFFLED_LETTER_ANSWERS, "key") == template.apply(record)
+
+
+def test_an_answer_turned_round_is_in_words_even_where_alternatives_are_marked():
+    template = Template("t", "{options}\nAsk for {answer}.", "{q}", choices=("a", "b"), original_task=False)
+    assert template.apply({"q": "?", "label": 1}, LETTER_ANSWERS).prompt == "(A) a\n(B) b\nAsk for b."
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"line": "-"}, "line is '-'; expected a wording with"),
+        ({"line": "({letter})"}, "leaves out the alternative"),
+        ({"line": "{option} {x}"}, "expected a wording with"),
+        ({"answer": "{"}, "Single '{'"),
+        ({"answer": "yes"}, "answer is 'yes'; expected a wording with"),
+    ],
+)
+def test_a_style_that_cannot_be_is_refused(fields, message):
+    with pytest.raises(InputError, match=f"OptionStyle.*{message}"):
+        OptionStyle(**fields)
+
+
+def test_the_reasoning_stands_in_the_response_and_is_never_ranked():
+    template = Template("t", "{q}\n{options}", choices=("no", "yes"), rationale="{rationale} So the answer is {answer}.")
+    record = {"q": "?", "label": 1, "rationale": "It rained."}
+    shown = template.apply(record, LETTER_ANSWERS, reasoned=True)
+    assert (shown.response, shown.options) == ("It rained. So the answer is (B).", None)
+    assert template.apply(record).response == "yes"
+    assert template.explains(record)
+    assert not template.explains({**record, "rationale": ""})
+    assert not template.explains({"q": "?", "label": 1})
+    assert not Template("u", "{q}").explains(record)
+    with pytest.raises(InputError, match="template 'u' has no wording that shows the reasoning"):
+        Template("u", "{q}").apply(record, reasoned=True)

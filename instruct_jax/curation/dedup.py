@@ -101,7 +101,7 @@ def near_duplicates(
     texts: Sequence[str],
     numbers: NearDuplicates = NearDuplicates(),
     prefer: Sequence[float] | None = None,
-    advance: Callable[[int], None] = lambda count: None,
+    advance: Callable[[int], object] = int,
 ) -> list[Duplicate]:
     """Texts whose sets of runs of words are as similar as the threshold, or more, to those of a text that is kept.
 

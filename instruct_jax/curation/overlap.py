@@ -8,9 +8,10 @@ Four rules, each with its place in the literature:
 * `contained`: an evaluation text too short for either, of 6 to 12 words, stands whole in the training text.
 * `whole`: the training text is the evaluation text, whatever its length.
 
-Departures: what stands in more than `template_records` records of one suite is its template's wording, which no record owns,
-and neither of the first two rules counts it; where a text has such wording, `coverage` counts the other words alone and asks
-for 13 covered words at least. A text of fewer than 13 words is not measured by `coverage`: 8 of its words are too few to tell.
+Departures: a run of words in more than `template_records` records of one suite is its template's wording, which no record
+owns. Such a run is no leak; `coverage` is measured over the text's own words, those outside all template runs of 8; and where
+template wording fills up a run of 13, `long` asks that it hold 13 own words or more than half of them all: a template with the
+next word, "Question: What", is shared by many. A text of fewer than 13 words is not measured by `coverage`: 8 are too few.
 """
 
 import dataclasses
@@ -124,18 +125,18 @@ class ContaminationIndex:
         lengths = np.array([one.size for one in hashes], np.int64)
         measured = [one if one.size >= bounds.long else one[:0] for one in hashes]
         owners = np.array(suite_of, np.int64), np.array(records, np.int64)
-        self._long = _Runs.of(bounds.long, measured, *owners, bounds.template_records)
-        self._short = _Runs.of(bounds.short, measured, *owners, bounds.template_records)
-        self._own = self._short.covered(lengths)
+        self._long, _ = _Runs.of(bounds.long, measured).split(*owners, bounds.template_records)
+        self._short, template = _Runs.of(bounds.short, measured).split(*owners, bounds.template_records)
+        self._ends = np.cumsum(lengths)
+        self._own_words = np.repeat(lengths >= bounds.long, lengths) & ~template.covered(self._ends - lengths, int(lengths.sum()))
         between = [one[: bounds.contained] if bounds.contained <= one.size < bounds.long else one[:0] for one in hashes]
-        self._first = _Runs.of(bounds.contained, between, *owners, len(between) + 1)
+        self._first = _Runs.of(bounds.contained, between)
         self._wholes: dict[bytes, list[int]] = defaultdict(list)
         for place, one in enumerate(hashes):
             if one.size:
                 self._wholes[one.tobytes()].append(place)
-        findable = self._own.astype(bool)
-        findable[self._long.items] = findable[self._first.items] = True
-        self.unowned = [(suite, entry.item) for (suite, entry), found in zip(self._entries, findable, strict=True) if not found]
+        found = {*np.repeat(np.arange(lengths.size), lengths)[self._own_words].tolist(), *self._first.items.tolist()}
+        self.unowned = [(suite, entry.item) for place, (suite, entry) in enumerate(self._entries) if place not in found]
         self._words_of = functools.lru_cache(maxsize=4096)(self._item_words)
 
     def check(self, text: str) -> list[Hit]:
@@ -173,13 +174,19 @@ class ContaminationIndex:
                 for rule, n in lengths.items()
                 if rule in found
             }
-            covered = _covered(seeds.get(COVERAGE, ()), self.bounds.short)
-            share = covered / self._own[item] if self._own[item] else 0.0
+            own = self._own_words[self._ends[item] - len(there) : self._ends[item]]
+            covered = np.zeros(len(there), bool)
+            for _, first in seeds.get(COVERAGE, ()):
+                covered[first : first + self.bounds.short] = True
+            share = float(np.sum(covered & own) / max(np.sum(own), 1))
             if seeds.get(LONG):
-                add(item, LONG, *_longest(here, there, seeds[LONG]), share)
-            enough = 1 if self._own[item] == len(there) else self.bounds.long
-            if share > self.bounds.share and covered >= enough:
-                add(item, COVERAGE, *_longest(here, there, seeds[COVERAGE]), share)
+                start, first, count = _longest(here, there, seeds[LONG])
+                held = int(np.sum(own[first : first + count]))
+                if held >= self.bounds.long or held > self.bounds.share * np.sum(own):
+                    add(item, LONG, start, count, share)
+            if share > self.bounds.share:
+                start, _, count = _longest(here, there, seeds[COVERAGE])
+                add(item, COVERAGE, start, count, share)
             for start, _ in seeds.get(CONTAINED, ()):
                 if here[start : start + len(there)] == there:
                     add(item, CONTAINED, start, len(there), 1.0)
@@ -204,23 +211,32 @@ class _Runs:
     places: np.ndarray
 
     @classmethod
-    def of(cls, n: int, texts: list[np.ndarray], suites: np.ndarray, records: np.ndarray, most: int) -> "_Runs":
-        """The runs that stand in at most `most` records of their suite."""
+    def of(cls, n: int, texts: list[np.ndarray]) -> "_Runs":
+        """All runs of some texts."""
         runs = [ngram_hashes(text, n) for text in texts]
         counts = np.array([run.size for run in runs], np.int64)
         hashes = np.concatenate([*runs, np.empty(0, np.uint64)])
         items = np.repeat(np.arange(len(runs)), counts)
         places = np.arange(hashes.size) - np.repeat(np.cumsum(counts) - counts, counts)
         order = np.lexsort((places, items, hashes))
-        hashes, items, places = hashes[order], items[order], places[order]
-        _, distinct = np.unique(hashes, return_inverse=True)
-        # A record belongs to one suite, so runs are counted by (run, suite) over distinct (run, record).
-        in_suite = np.unique(np.stack([distinct, suites[items]], 1), axis=0, return_inverse=True)[1].reshape(-1)
-        pairs = np.unique(np.stack([in_suite, records[items]], 1), axis=0)
-        kept = np.bincount(pairs[:, 0], minlength=1)[in_suite] <= most
-        hashes, items, places = hashes[kept], items[kept].astype(np.int32), places[kept].astype(np.int32)
+        return cls._sorted(n, hashes[order], items[order], places[order])
+
+    @classmethod
+    def _sorted(cls, n: int, hashes: np.ndarray, items: np.ndarray, places: np.ndarray) -> "_Runs":
         unique, starts = np.unique(hashes, return_index=True)
-        return cls(n, unique, np.append(starts, hashes.size), items, places)
+        return cls(n, unique, np.append(starts, hashes.size), items.astype(np.int32), places.astype(np.int32))
+
+    def split(self, suites: np.ndarray, records: np.ndarray, most: int) -> tuple["_Runs", "_Runs"]:
+        """Those that at most `most` records of their suite have, and the template's, by each text's suite and record."""
+        counts = np.diff(self.starts)
+        distinct = np.repeat(np.arange(counts.size), counts)
+        _, run = np.unique(np.stack([distinct, suites[self.items]], 1), axis=0, return_inverse=True)
+        run = run.reshape(-1)
+        pairs = np.unique(np.stack([run, records[self.items]], 1), axis=0)
+        own = np.bincount(pairs[:, 0], minlength=1)[run] <= most
+        hashes = self.hashes[distinct]
+        parts = [self._sorted(self.n, hashes[part], self.items[part], self.places[part]) for part in (own, ~own)]
+        return parts[0], parts[1]
 
     def look_up(self, text: np.ndarray) -> dict[int, list[tuple[int, int]]]:
         """By item: (first word in the text, first word in the item) of each run that the two share, if hashes do not lie."""
@@ -234,24 +250,18 @@ class _Runs:
                 seeds[int(self.items[entry])].append((here, int(self.places[entry])))
         return dict(seeds)
 
-    def covered(self, lengths: np.ndarray) -> np.ndarray:
-        """How many words of each text these runs cover: i64[texts]."""
-        ends = np.cumsum(lengths)
-        change = np.zeros(int(ends[-1]) + 1 if ends.size else 1, np.int64)
-        first = (ends - lengths)[self.items] + self.places
+    def covered(self, starts: np.ndarray, words: int) -> np.ndarray:
+        """Which words of the texts, one after the other, these runs cover: bool[words]; `starts` holds each text's first."""
+        change = np.zeros(words + 1, np.int64)
+        first = starts[self.items] + self.places
         np.add.at(change, first, 1)
         np.add.at(change, first + self.n, -1)
-        inside = np.concatenate([[0], np.cumsum(np.cumsum(change) > 0)])
-        return inside[ends] - inside[ends - lengths]
+        return np.cumsum(change)[:words] > 0
 
 
-def _covered(seeds: Iterable[tuple[int, int]], n: int) -> int:
-    return len({place for _, first in seeds for place in range(first, first + n)})
-
-
-def _longest(here: list[str], there: list[str], seeds: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    """First word and length, in `here`, of the longest run of equal words through a seed; the first of equally long ones."""
-    best = (0, 0)
+def _longest(here: list[str], there: list[str], seeds: Iterable[tuple[int, int]]) -> tuple[int, int, int]:
+    """The longest run of equal words through a seed, the first of equally long ones: its place in each text, its length."""
+    best = (0, 0, 0)
     reached: dict[int, int] = {}  # by shift between the texts: where the last run ended, so that no run is walked twice
     for p, q in sorted(seeds):
         if p < reached.get(p - q, -1):
@@ -262,6 +272,6 @@ def _longest(here: list[str], there: list[str], seeds: Iterable[tuple[int, int]]
         while end < len(here) and q + (end - p) < len(there) and here[end] == there[q + (end - p)]:
             end += 1
         reached[p - q] = end
-        if end - start > best[1]:
-            best = (start, end - start)
+        if end - start > best[2]:
+            best = (start, start - p + q, end - start)
     return best

@@ -1,6 +1,7 @@
 """Instruction templates with metadata: a record of fields becomes a prompt, an answer and its alternatives."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import string
@@ -92,14 +93,15 @@ class Template:
         values, ranked = dict(record), None
         alternatives = self._alternatives(values)
         if alternatives is not None:
-            given, right = alternatives
-            style = options if self.shows_options else DASHES
-            order = style.order(len(given), key)
-            shown = [given[place] for place in order]
-            values["options"] = "\n".join(style.listed(shown))
-            ranked = style.answers(shown) if self.original_task else tuple(shown)
+            ranked, right = alternatives
+            if self.shows_options:
+                order = options.order(len(ranked), key)
+                shown = [ranked[place] for place in order]
+                values["options"] = "\n".join(options.listed(shown))
+                ranked = options.answers(shown) if self.original_task else tuple(shown)
+                right = None if right is None else order.index(right)
             if right is not None:
-                values["answer"] = ranked[order.index(right)]
+                values["answer"] = ranked[right]
         prompt = self._fill(self.prompt, values)
         if reasoned:
             return Instance(prompt, self._fill(self.rationale, values))
@@ -156,13 +158,14 @@ class Instance:
         return Conversation((Message("user", self.prompt), Message("assistant", self.response)))
 
 
-def fields_of(wording: str) -> set[str]:
+@functools.lru_cache(maxsize=65_536)
+def fields_of(wording: str) -> frozenset[str]:
     """The field names in a wording.
 
     >>> sorted(fields_of("{text} Is it {a} or {b}?"))
     ['a', 'b', 'text']
     """
-    return {name for _, name, _, _ in string.Formatter().parse(wording) if name}
+    return frozenset(name for _, name, _, _ in string.Formatter().parse(wording) if name)
 
 
 def choose(count: int, *, seed: int, epoch: int, example: str) -> int:

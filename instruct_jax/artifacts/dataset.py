@@ -1,14 +1,16 @@
 """A dataset folder: packed rows in ArrayRecord shards, and the manifest that says what they are."""
 
+import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from array_record.python import array_record_module
 
-from instruct_jax.artifacts.manifest import file_sha256, fresh_partial, read_manifest, write_manifest
+from instruct_jax.artifacts.manifest import file_sha256, fresh_partial, read_manifest, write_json, write_manifest
 from instruct_jax.artifacts.records import Row, decode_row, encode_row
 from instruct_jax.core.batch import Batch, positions_of
 from instruct_jax.errors import InputError
@@ -16,6 +18,7 @@ from instruct_jax.errors import InputError
 # Rows compress well and are read at random: one row a group, so that a read decodes nothing else.
 _WRITER_OPTIONS = "group_size:1,zstd:3"
 _CHECKED_BYTES = 1 << 30
+_MAKING = "making.json"
 
 
 class DatasetWriter:
@@ -61,6 +64,66 @@ class DatasetWriter:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+
+def write_row_file(file: Path, rows: Iterable[Row]) -> tuple[int, int]:
+    """Write rows into a file, which is there only when it is whole; no file where there are no rows.
+
+    Returns:
+      How many rows, and the largest id in them (-1 without any).
+    """
+    count, largest_id, writer = 0, -1, None
+    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    for row in rows:
+        writer = writer or array_record_module.ArrayRecordWriter(str(partial), _WRITER_OPTIONS)
+        writer.write(encode_row(row))
+        count += 1
+        largest_id = max(largest_id, int(row.tokens.max(initial=-1)))
+    if writer is not None:
+        writer.close()
+        partial.replace(file)
+    return count, largest_id
+
+
+def resumable_partial(folder: Path, making: Mapping[str, Any]) -> Path:
+    """The folder beside `folder` in which it is made: with what an interrupted attempt at the same left there, else empty.
+
+    Args:
+      folder: of the dataset.
+      making: JSON values that say all that decides its bytes.
+
+    Raises:
+      InputError: the folder cannot be made.
+    """
+    partial = folder.resolve().with_name(folder.resolve().name + ".partial")
+    try:
+        if json.loads((partial / _MAKING).read_text()) == making:
+            return partial
+    except (OSError, ValueError):
+        pass  # none there, or one that was cut short at its beginning
+    partial = fresh_partial(folder)
+    write_json(partial / _MAKING, making)
+    return partial
+
+
+def complete(partial: Path, folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest into a folder from `resumable_partial`, and move it into place with those files that it names.
+
+    Args:
+      partial: what `resumable_partial` gave.
+      folder: of the dataset.
+      manifest: "shards" names the files; "tokenizer/" and "items.jsonl" stay too.
+    """
+    kept = {entry[name] for entry in manifest["shards"] for name in ("file", "texts") if name in entry}
+    for file in partial.iterdir():
+        if file.name in kept | {"tokenizer", "items.jsonl", _MAKING}:
+            continue
+        shutil.rmtree(file) if file.is_dir() else file.unlink()
+    write_manifest(partial, "dataset", manifest)
+    (partial / _MAKING).unlink()
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial.rename(folder)
 
 
 class Dataset:

@@ -1,6 +1,7 @@
 """A SeqIO task's records on disk: each task goes once through its own small tf.data graph, never through one for all."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from instruct_jax.tasks.sources import RecordSource
 def spill(task: seqio.Task, steps: Sequence[Callable[..., Any]], split: str, seed: int, file: Path) -> Records:
     """Write what the task's preprocessors make of its source, a JSON line each, and open it by index.
 
+    A file that is there already is opened as it is: it was written by the same call, perhaps in another process.
+
     The preprocessors get no sequence length, so that none of them cuts an example: lengths are `prepare`'s business.
 
     Args:
@@ -29,7 +32,14 @@ def spill(task: seqio.Task, steps: Sequence[Callable[..., Any]], split: str, see
     Raises:
       InputError: the source has no end, or a preprocessor failed.
     """
+    if not file.exists():
+        _write(task, steps, split, seed, file)
+    return SpilledRecords(JsonRecords([file]), task.name)
+
+
+def _write(task: seqio.Task, steps: Sequence[Callable[..., Any]], split: str, seed: int, file: Path) -> None:
     bare = task.replace(preprocessors=list(steps))
+    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
     tf.random.set_seed(seed)
     try:
         dataset = task.source.get_dataset(split=split, shuffle=False)
@@ -41,14 +51,14 @@ def spill(task: seqio.Task, steps: Sequence[Callable[..., Any]], split: str, see
             )
         dataset = bare.preprocess_postcache(bare.preprocess_precache(dataset, seed=seed), sequence_length=None, seed=seed)
         file.parent.mkdir(parents=True, exist_ok=True)
-        with open(file, "w") as stream:
+        with open(partial, "w") as stream:
             for index, record in enumerate(dataset.as_numpy_iterator()):
                 stream.write(_line(task, index, record))
+        partial.replace(file)
     except tf.errors.OpError as error:
         raise InputError(f"task {task.name}, split {split!r}: {_reason(error)}") from None
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"task {task.name}, split {split!r}: a preprocessor failed: {_first_line(str(error))}") from error
-    return SpilledRecords(JsonRecords([file]), task.name)
 
 
 class SpilledRecords(Records):

@@ -11,11 +11,13 @@ import seqio
 from instruct_jax.artifacts.manifest import NAME, file_sha256, identity_of, read_manifest
 from instruct_jax.data.packing import PACKING_VERSION
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.evaluation import Evaluation
+from instruct_jax.tasks.evaluation import Evaluation, whole_splits
 from instruct_jax.tasks.examples import instruct_of
 from instruct_jax.tasks.identity import function_identity
-from instruct_jax.tasks.instruct import Instruct, PromptSettings
+from instruct_jax.tasks.instruct import Instruct
+from instruct_jax.tasks.mixing import Mixing
 from instruct_jax.tasks.mixture import MIXTURE_VERSION, MixtureTask
+from instruct_jax.tasks.prompts import PromptSettings
 from instruct_jax.tasks.splits import HeldOut
 from instruct_jax.text.conversation import RENDERER_VERSION, ChatTemplate
 from instruct_jax.text.overflow import POLICIES
@@ -43,17 +45,21 @@ class Preparation:
     malformed: str
     held_out: HeldOut
     evaluation: Evaluation | None
-    prompts: PromptSettings
+    prompts: tuple[PromptSettings, ...]
+    mixing: Mixing
+    examples_per_shard: int
 
     def __post_init__(self):
         if self.length < 2:
             raise InputError(f"length is {self.length}; rows need at least 2 tokens")
         if self.examples is not None and self.examples < 1:
             raise InputError(f"examples is {self.examples}; expected at least 1, or None for as many as the tasks have")
+        if self.examples_per_shard < 1:
+            raise InputError(f"examples_per_shard is {self.examples_per_shard}; expected at least 1")
         for name, value, allowed in (("overflow", self.overflow, POLICIES), ("malformed", self.malformed, MALFORMED)):
             if value not in allowed:
                 raise InputError(f"{name} is {value!r}; expected one of {', '.join(allowed)}")
-        if self.evaluation is not None and _whole_splits(self.evaluation.split) & _whole_splits(self.split):
+        if self.evaluation is not None and whole_splits(self.evaluation.split) & whole_splits(self.split):
             raise InputError(
                 f"evaluation.split is {self.evaluation.split!r} and the training split is {self.split!r}: items would have been "
                 "trained on; name another split"
@@ -74,7 +80,9 @@ class Preparation:
             "malformed": self.malformed,
             "held_out": dataclasses.asdict(self.held_out),
             "evaluation": None if self.evaluation is None else dataclasses.asdict(self.evaluation),
-            "prompts": dataclasses.asdict(self.prompts),
+            "prompts": [dataclasses.asdict(one) for one in self.prompts],
+            "mixing": function_identity(self.mixing),
+            "examples_per_shard": self.examples_per_shard,
             "tokenizer": {"fingerprint": self.tokenizer.fingerprint, "vocab_size": self.tokenizer.vocab_size},
             "chat_template": self.chat_template.to_json(),
             "renderer_version": RENDERER_VERSION,
@@ -85,17 +93,36 @@ class Preparation:
         values = json.loads(json.dumps(values))  # as the manifest will give it back: lists for tuples
         return {"identity": identity_of({name: _deciding(name, value) for name, value in values.items()}), **values}
 
+    def words_identity(self) -> str:
+        """The identity of what turns words into tokens: texts made with another tokenizer or template are no use."""
+        return identity_of([self.tokenizer.fingerprint, self.chat_template.fingerprint(), RENDERER_VERSION])
+
+    def text_identity(self, one: MixtureTask) -> str:
+        """The identity of all that decides the words of a task's texts; which of them are used, and how often, is not."""
+        instruct = instruct_of(one.task)
+        settings = [dataclasses.asdict(setting) for setting in self.prompts] if instruct else None
+        drawn = self.seed if instruct or one.task.preprocessors else None
+        return identity_of([_words_of(one.task, (self.split,)), settings, drawn, MIXTURE_VERSION])
+
     def _task_identity(self, one: MixtureTask) -> str:
         splits = [self.split]
         if self.evaluation is not None and (self.evaluation.split in one.task.splits or "[" in self.evaluation.split):
             splits.append(self.evaluation.split)
-        instruct = instruct_of(one.task)
-        steps = one.task.preprocessors if instruct is None else one.task.preprocessors[:-1]
-        words = None
-        if instruct is not None:
-            words = [instruct.fingerprint(), *(getattr(instruct, name) for name in _INSTRUCT_FIELDS)]
-        sources = [_source_identity(one.task.source, split) for split in splits]
-        return identity_of([one.rate, one.held_out, sources, [function_identity(step) for step in steps], words])
+        return task_identity(one, splits)
+
+
+def task_identity(one: MixtureTask, splits: Sequence[str]) -> str:
+    """The identity of a task of a mixture: its rate, its sources in these splits, its preprocessors and its wordings."""
+    return identity_of([one.rate, one.held_out, *_words_of(one.task, splits)])
+
+
+def _words_of(task: seqio.Task, splits: Sequence[str]) -> list[Any]:
+    instruct = instruct_of(task)
+    steps = task.preprocessors if instruct is None else task.preprocessors[:-1]
+    words = None
+    if instruct is not None:
+        words = [instruct.fingerprint(), *(getattr(instruct, name) for name in _INSTRUCT_FIELDS)]
+    return [[_source_identity(task.source, split) for split in splits], [function_identity(step) for step in steps], words]
 
 
 def is_finished(folder: Path, description: dict[str, Any]) -> bool:
@@ -130,11 +157,6 @@ def _deciding(name: str, value: Any) -> Any:
 
 
 _INSTRUCT_FIELDS = tuple(field.name for field in dataclasses.fields(Instruct) if field.name != "templates")
-
-
-def _whole_splits(split: str) -> set[str]:
-    """The splits that a TFDS expression takes slices of: {"train", "test"} for "train[:5%]+test"."""
-    return {part.partition("[")[0].strip() for part in split.split("+")}
 
 
 def _source_identity(source: seqio.DataSource, split: str) -> Any:

@@ -8,19 +8,29 @@ from typing import Any
 
 from rich.console import Console
 
-from instruct_jax.artifacts.dataset import DatasetWriter
+from instruct_jax.artifacts.dataset import complete, resumable_partial
 from instruct_jax.artifacts.items import write_items
 from instruct_jax.artifacts.manifest import versions
+from instruct_jax.errors import InputError
 from instruct_jax.progress import say
 from instruct_jax.tasks.counts import print_table
 from instruct_jax.tasks.evaluation import Evaluation, evaluation_items
-from instruct_jax.tasks.instruct import ZERO_SHOT, PromptSettings
+from instruct_jax.tasks.mixing import AS_THEY_ARE, Mixing
 from instruct_jax.tasks.mixture import import_modules, mixture_tasks
+from instruct_jax.tasks.opening import OpenPreparation, materialise_ahead, open_preparation
 from instruct_jax.tasks.preparation import Preparation, is_finished
-from instruct_jax.tasks.rows import write_rows
+from instruct_jax.tasks.prompts import ZERO_SHOT, PromptSettings, as_settings
+from instruct_jax.tasks.rows import summary, write_rows
+from instruct_jax.tasks.shard import ShardResult
 from instruct_jax.tasks.splits import NOTHING_HELD_OUT, HeldOut
 from instruct_jax.tasks.words import load_words
+from instruct_jax.tasks.workers import all_cores
 from instruct_jax.text.conversation import ChatTemplate
+
+_PACKAGES = ("instruct-jax", "array-record", "numpy", "sentencepiece", "seqio", "tensorflow", "tokenizers")
+_CACHE = ".token_cache"  # beside the dataset
+_SCRATCH = "scratch"
+_NAMES_SHOWN = 20
 
 
 def prepare(
@@ -37,15 +47,20 @@ def prepare(
     malformed: str = "error",
     held_out: HeldOut = NOTHING_HELD_OUT,
     evaluation: Evaluation | None = None,
-    prompts: PromptSettings = ZERO_SHOT,
+    prompts: PromptSettings | Sequence[PromptSettings] = ZERO_SHOT,
+    mixing: Mixing = AS_THEY_ARE,
     template_date: str | None = None,
     template_variables: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    cache: str | bool | None = None,
+    examples_per_shard: int = 16_384,
     config: str = "",
 ) -> None:
     """Write the dataset of a mixture: rows of `length` tokens, evaluation items, tokenizer and manifest.
 
-    A finished dataset made from the same is used again; what an interrupted attempt left is made anew. The same arguments
-    and sources give the same bytes.
+    A finished dataset made from the same is used again, and so is what an interrupted attempt at the same left in
+    `<workdir>.partial`, shard by shard. The same arguments and sources give the same bytes, whatever `workers` and `cache`
+    are and however often the work was interrupted.
 
     Args:
       workdir: the dataset's folder.
@@ -61,15 +76,23 @@ def prepare(
       malformed: "error" stops at a record that cannot be used, "skip" passes it over and counts it.
       held_out: clusters and datasets that training never sees.
       evaluation: which items to keep back for evaluation; None for none.
-      prompts: how prompts are made.
+      prompts: how prompts are made: one setting, or several of which each example wears one.
+      mixing: how the tasks are weighed, capped and repeated.
       template_date: "YYYY-MM-DD" for a Jinja template that writes today's date; None: as the template has it.
       template_variables: what else a Jinja template is given, such as {"enable_thinking": False}.
+      workers: how many processes; None for one on every core.
+      cache: folder of the token cache, which keeps texts as tokens for other mixtures of the same tasks; None for
+        `.token_cache` beside `workdir`, False or "" for none. It is never emptied: delete it when it has grown too large.
+      examples_per_shard: how many consecutive examples are packed together into a file; memory of each worker holds so many.
       config: the configuration text, for the manifest.
 
     Raises:
       InputError: bad arguments or records, or something else lies in `workdir`.
     """
     console, start, folder = Console(), time.monotonic(), Path(workdir)
+    if workers is not None and workers < 1:
+        raise InputError(f"workers is {workers}; expected at least 1, or None for one on every core")
+    workers = workers or all_cores()
     import_modules(modules)
     words, template = load_words(tokenizer, chat_template, template_date, template_variables)
     job = Preparation(
@@ -84,35 +107,77 @@ def prepare(
         malformed=malformed,
         held_out=held_out,
         evaluation=evaluation,
-        prompts=prompts,
+        prompts=as_settings(prompts),
+        mixing=mixing,
+        examples_per_shard=examples_per_shard,
     )
     tasks = mixture_tasks(mixture, held_out)
     description = job.description(tasks)
     if is_finished(folder, description):
         say(console, f"prepare: {folder} is finished and was made from the same; it stays as it is")
         return
-    writer = DatasetWriter(folder)
-    scratch = writer.folder / "scratch"
-    rows = write_rows(job, tasks, writer, scratch, console)
-    manifest = {**description, "config": config, "versions": versions(*_PACKAGES), **rows}
-    if evaluation is not None:
-        trained = {task["name"] for task in rows["tasks"] if task["examples"]}
-        items, without, skipped = evaluation_items(
-            evaluation, tasks, held_out, prompts, job.tokenizer, malformed, scratch, trained
-        )
-        manifest["items"], manifest["items_skipped"] = write_items(writer.folder, items), skipped
-        notes = [f"; none from {', '.join(without)}" if without else "", f"; {skipped:,} malformed skipped" if skipped else ""]
-        say(console, f"prepare: {manifest['items']:,} evaluation items" + "".join(notes))
-    job.tokenizer.save(writer.folder / "tokenizer")
-    shutil.rmtree(scratch, ignore_errors=True)
-    writer.finish(manifest)
+    made_by = versions(*_PACKAGES)
+    partial = resumable_partial(folder, {"identity": description["identity"], "versions": made_by})
+    materialise_ahead(job, tasks, partial / _SCRATCH, workers)
+    opened = open_preparation(job, tasks, partial / _SCRATCH, _cache_folder(cache, folder))
+    for file in [] if opened.cache is None else opened.cache.refused:
+        say(console, f"prepare: {file} is damaged, or no file of texts; what it should hold is made anew")
+    say(console, f"prepare: {len(tasks):,} tasks opened in {time.monotonic() - start:.1f} s")
+    results = write_rows(opened, partial, workers, console)
+    manifest = finish(opened, results, partial, folder, {**description, "config": config, "versions": made_by}, console)
     print_table(manifest["tasks"], console)
     tokens, seconds = manifest["tokens"], time.monotonic() - start
     say(
         console,
         f"prepare: {folder}: rows of {length} tokens, density {manifest['density']:.4f}; {tokens:,} tokens, of which "
-        f"{manifest['supervised']:,} supervised, in {seconds:.1f} s ({tokens / seconds:,.0f} tokens/s)",
+        f"{manifest['supervised']:,} supervised, in {seconds:.1f} s ({tokens / seconds:,.0f} tokens/s, workers: {workers})",
     )
 
 
-_PACKAGES = ("instruct-jax", "array-record", "numpy", "sentencepiece", "seqio", "tensorflow", "tokenizers")
+def finish(
+    opened: OpenPreparation,
+    results: Sequence[ShardResult],
+    partial: Path,
+    folder: Path,
+    description: Mapping[str, Any],
+    console: Console,
+) -> dict[str, Any]:
+    """Make a dataset of written shards: evaluation items, tokenizer, manifest, and the folder moved into place.
+
+    Args:
+      opened: the preparation.
+      results: of all its shards, in order; their files lie in `partial`.
+      partial: from `resumable_partial`.
+      folder: the dataset's.
+      description: what the manifest says besides.
+      console: hears of the items.
+
+    Returns:
+      The manifest.
+
+    Raises:
+      InputError: there are no rows, or no items where some are wanted.
+    """
+    job, rows = opened.preparation, summary(opened, results)
+    manifest = {**description, **rows}
+    if job.evaluation is not None:
+        trained = {task["name"] for task in rows["tasks"] if task["examples"]}
+        items, without, skipped = evaluation_items(
+            job.evaluation, opened.tasks, job.held_out, job.prompts, job.tokenizer, job.malformed, partial / _SCRATCH, trained
+        )
+        manifest["items"], manifest["items_skipped"] = write_items(partial, items), skipped
+        shown = ", ".join(without[:_NAMES_SHOWN]) + (
+            f" and {len(without) - _NAMES_SHOWN} others" if without[_NAMES_SHOWN:] else ""
+        )
+        notes = [f"; none from {shown}" if without else "", f"; {skipped:,} malformed skipped" if skipped else ""]
+        say(console, f"prepare: {manifest['items']:,} evaluation items" + "".join(notes))
+    shutil.rmtree(partial / "tokenizer", ignore_errors=True)
+    job.tokenizer.save(partial / "tokenizer")
+    complete(partial, folder, manifest)
+    return manifest
+
+
+def _cache_folder(cache: str | bool | None, workdir: Path) -> Path | None:
+    if cache is None or cache is True:
+        return workdir.resolve().parent / _CACHE
+    return Path(cache) if cache else None

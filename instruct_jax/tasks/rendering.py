@@ -1,6 +1,7 @@
-"""Places in the mixture to segments of tokens: read, render in batches, fit to the row, count."""
+"""Places in the mixture to segments of tokens: found or rendered in batches, fitted to the row, counted."""
 
 import contextlib
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -12,116 +13,126 @@ from instruct_jax.tasks.counts import TaskCounts
 from instruct_jax.tasks.examples import Example, Examples
 from instruct_jax.tasks.order import Draw
 from instruct_jax.tasks.records import MalformedRow
+from instruct_jax.tasks.token_cache import Text
 from instruct_jax.text.chat import Rendered, render_rows
 from instruct_jax.text.conversation import ChatTemplate, Conversation
-from instruct_jax.text.overflow import Fitted, fit
+from instruct_jax.text.overflow import fit
 from instruct_jax.text.tokenizer import Tokenizer
 
 _TOGETHER = 1_024
 
 
-def segments(
-    draws: Iterable[Draw],
-    examples: Mapping[int, Examples],
-    counts: Sequence[TaskCounts],
-    tokenizer: Tokenizer,
-    template: ChatTemplate,
-    length: int,
-    overflow: str,
-    malformed: str,
-) -> Iterator[Segment]:
-    """Every example of the mixture as segments of at most `length` tokens, in order.
+@dataclasses.dataclass(frozen=True)
+class Renderer:
+    """How the examples of a preparation become texts of tokens, and those become segments.
 
-    The first token of a segment has no loss: nothing stands before it to predict it from.
-
-    Args:
-      draws: the places in order; `task` indexes `examples` and `counts`.
+    Attributes:
       examples: by task.
-      counts: by task; added to.
-      tokenizer, template: what the text is rendered with.
-      length: T.
-      overflow: one of `instruct_jax.text.overflow.POLICIES`.
+      tokenizer, template: what conversations are rendered with.
       malformed: "error" or "skip", of a record that is damaged or that the template refuses.
-
-    Raises:
-      InputError: a malformed record, or a text that is too long, where the policy is to stop.
     """
+
+    examples: Mapping[int, Examples]
+    tokenizer: Tokenizer
+    template: ChatTemplate
+    malformed: str
+
+    def texts(self, draws: Sequence[Draw], counts: Mapping[int, TaskCounts]) -> list[Text | None]:
+        """The text of each place; None, counted, where its record is passed over.
+
+        Raises:
+          InputError: a record cannot be used, and such are not to be skipped; or the template refuses all there are.
+        """
+        read = [self._read(draw) for draw in draws]
+        spoken = [place for place, one in enumerate(read) if one is not None and isinstance(one.content, Conversation)]
+        rendered = self._rendered([draws[place] for place in spoken], [read[place].content for place in spoken], counts)
+        rows: dict[int, tuple[Rendered, ...] | None] = dict(zip(spoken, rendered, strict=True))
+        found: list[Text | None] = []
+        for place, (draw, example) in enumerate(zip(draws, read, strict=True)):
+            made = None if example is None else rows.get(place, (example.content,))
+            if made is None:
+                counts[draw.task].skipped += 1
+                found.append(None)
+            else:
+                found.append(Text(made, example.template, example.setting, example.document))
+        return found
+
+    def _read(self, draw: Draw) -> Example | None:
+        try:
+            return self.examples[draw.task].example(draw.index, draw.epoch)
+        except MalformedRow:
+            if self.malformed == "error":
+                raise
+            return None
+
+    def _rendered(
+        self, draws: Sequence[Draw], spoken: Sequence[Conversation], counts: Mapping[int, TaskCounts]
+    ) -> list[tuple[Rendered, ...] | None]:
+        """The texts of each conversation; None for one that the template refuses, where such are skipped.
+
+        Raises:
+          InputError: one is refused and they are not skipped; or all are from the beginning on, which is the template's
+            doing.
+        """
+        with contextlib.suppress(InputError):
+            return [tuple(rows) for rows in render_rows(spoken, self.template, self.tokenizer)]
+        found: list[tuple[Rendered, ...] | None] = []
+        first = None
+        for draw, content in zip(draws, spoken, strict=True):
+            try:
+                found += [tuple(rows) for rows in render_rows([content], self.template, self.tokenizer)]
+            except InputError as error:
+                first = first or InputError(f"{self.examples[draw.task].records.where(draw.index)}: {error}")
+                if self.malformed == "error":
+                    raise first from None
+                found.append(None)
+        if first and not any(found) and not any(one.examples for one in counts.values()):
+            raise first
+        return found
+
+    def fitted(self, draw: Draw, text: Text, length: int, overflow: str, counts: TaskCounts) -> Iterator[Segment]:
+        """A text as segments of at most `length` tokens, counted.
+
+        The first token of a segment has no loss: nothing stands before it to predict it from.
+
+        Args:
+          draw: the text's place.
+          text: as `texts` gives it.
+          length: T.
+          overflow: one of `instruct_jax.text.overflow.POLICIES`.
+          counts: of its task; added to.
+
+        Raises:
+          InputError: it is too long, where the policy is to stop.
+        """
+        try:
+            rows = [fit(row, length, overflow, text.document) for row in text.rows]
+        except OverflowError as error:
+            where = self.examples[draw.task].records.where(draw.index)
+            raise InputError(f"{where}: {error}; use longer rows, or another overflow policy") from None
+        counts.unrolled += len(rows) - 1
+        used = False
+        for row in rows:
+            if row.outcome != "fits":
+                setattr(counts, row.outcome, getattr(counts, row.outcome) + 1)
+            for piece in row.pieces:
+                weights = piece.weights.copy()
+                weights[:1] = 0.0
+                supervised = int(np.count_nonzero(weights))
+                if not supervised:
+                    counts.unsupervised += 1
+                    continue
+                used = True
+                counts.tokens += piece.tokens.size
+                counts.supervised += supervised
+                yield Segment(piece.tokens, weights, (draw.task, text.template, draw.index, draw.epoch))
+        counts.examples += used
+        if used and text.setting >= 0:
+            counts.settings[text.setting] = counts.settings.get(text.setting, 0) + 1
+
+
+def in_chunks(draws: Iterable[Draw]) -> Iterator[list[Draw]]:
+    """Places in lists of as many as are rendered together: the tokenizer is asked once for each."""
     draws = iter(draws)
     while chunk := list(itertools.islice(draws, _TOGETHER)):
-        read = list(_read(chunk, examples, counts, malformed))
-        spoken = [(draw, example.content) for draw, example in read if isinstance(example.content, Conversation)]
-        in_words = iter(_rendered(spoken, examples, counts, tokenizer, template, malformed))
-        for draw, example in read:
-            rows = next(in_words) if isinstance(example.content, Conversation) else [example.content]
-            if rows is None:
-                counts[draw.task].skipped += 1
-                continue
-            try:
-                fitted = [fit(rendered, length, overflow, example.document) for rendered in rows]
-            except OverflowError as error:
-                where = examples[draw.task].records.where(draw.index)
-                raise InputError(f"{where}: {error}; use longer rows, or another overflow policy") from None
-            yield from _count(draw, example, fitted, counts[draw.task])
-
-
-def _rendered(
-    spoken: Sequence[tuple[Draw, Conversation]],
-    examples: Mapping[int, Examples],
-    counts: Sequence[TaskCounts],
-    tokenizer: Tokenizer,
-    template: ChatTemplate,
-    malformed: str,
-) -> list[list[Rendered] | None]:
-    """The texts of each conversation; None for one that the template refuses, where such are skipped.
-
-    Raises:
-      InputError: one is refused and they are not skipped; or all are from the beginning on, which is the template's doing.
-    """
-    with contextlib.suppress(InputError):
-        return render_rows([content for _, content in spoken], template, tokenizer)
-    found: list[list[Rendered] | None] = []
-    first = None
-    for draw, content in spoken:
-        try:
-            found += render_rows([content], template, tokenizer)
-        except InputError as error:
-            first = first or InputError(f"{examples[draw.task].records.where(draw.index)}: {error}")
-            if malformed == "error":
-                raise first from None
-            found.append(None)
-    if first and not any(found) and not any(one.examples for one in counts):
-        raise first
-    return found
-
-
-def _read(
-    chunk: Sequence[Draw], examples: Mapping[int, Examples], counts: Sequence[TaskCounts], malformed: str
-) -> Iterator[tuple[Draw, Example]]:
-    for draw in chunk:
-        try:
-            yield draw, examples[draw.task].example(draw.index, draw.epoch)
-        except MalformedRow:
-            if malformed == "error":
-                raise
-            counts[draw.task].skipped += 1
-
-
-def _count(draw: Draw, example: Example, rows: Sequence[Fitted], counts: TaskCounts) -> Iterator[Segment]:
-    outcomes = [row.outcome for row in rows]
-    counts.trimmed += outcomes.count("trimmed")
-    counts.split += outcomes.count("split")
-    counts.dropped += outcomes.count("dropped")
-    counts.unrolled += len(rows) - 1
-    used = False
-    for piece in (piece for row in rows for piece in row.pieces):
-        weights = np.array(piece.weights, np.float32)
-        weights[:1] = 0.0
-        supervised = int(np.count_nonzero(weights))
-        if not supervised:
-            counts.unsupervised += 1
-            continue
-        used = True
-        counts.tokens += piece.tokens.size
-        counts.supervised += supervised
-        yield Segment(piece.tokens, weights, (draw.task, example.template, draw.index, draw.epoch))
-    counts.examples += used
+        yield chunk

@@ -1,80 +1,117 @@
-"""The training rows of a preparation: draw by rate, render, pack, write, and tell what came of each task."""
+"""The training rows of a preparation: its shards by any number of workers, and what the manifest tells of them."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from instruct_jax.artifacts.dataset import DatasetWriter
-from instruct_jax.data.packing import pack
 from instruct_jax.errors import InputError
-from instruct_jax.progress import progress, say
-from instruct_jax.tasks.counts import TaskCounts
-from instruct_jax.tasks.examples import Examples, instruct_of, open_examples
-from instruct_jax.tasks.mixing import AS_THEY_ARE, TaskShape, allot
-from instruct_jax.tasks.mixture import MixtureTask
-from instruct_jax.tasks.order import Order
-from instruct_jax.tasks.preparation import Preparation
-from instruct_jax.tasks.rendering import segments
+from instruct_jax.progress import say
+from instruct_jax.tasks.counts import NUMBERS, TaskCounts
+from instruct_jax.tasks.examples import instruct_of
+from instruct_jax.tasks.opening import OpenPreparation
+from instruct_jax.tasks.prompts import PromptSettings
+from instruct_jax.tasks.shard import ShardResult, finished_shard, rows_file, texts_file, write_shard
+from instruct_jax.tasks.task_progress import TaskProgress
+from instruct_jax.tasks.workers import Crew
 
 
-def write_rows(
-    job: Preparation, tasks: Sequence[MixtureTask], writer: DatasetWriter, scratch: Path, console: Console
-) -> dict[str, Any]:
-    """Write every training row of a preparation.
+def write_rows(opened: OpenPreparation, folder: Path, workers: int, console: Console) -> list[ShardResult]:
+    """Write every shard of a preparation that does not lie in the folder yet.
 
     Args:
-      job: what to make.
-      tasks: of the mixture, held-out ones included.
-      writer: takes the rows.
-      scratch: folder for what has to be kept on disk meanwhile.
+      opened: the preparation.
+      folder: where the shards are written.
+      workers: how many processes.
       console: hears how far it is.
 
     Returns:
-      What the manifest tells of the rows: density, tokens, supervised tokens, and the table of tasks.
+      What came of each shard, in order: the same for any number of workers.
     """
-    start = time.monotonic()
-    opened = {
-        place: open_examples(one.task, job.split, job.tokenizer, job.seed, job.prompts, scratch)
-        for place, one in enumerate(tasks)
-        if one.rate > 0
-    }
-    sizes = [opened[place].records.size if place in opened else 0 for place in range(len(tasks))]
-    shapes = [TaskShape(one.task.name, one.cluster, one.rate, size) for one, size in zip(tasks, sizes, strict=True)]
-    given = allot(AS_THEY_ARE, shapes, job.examples)
-    counts = [TaskCounts(asked=share) for share in given.counts]
-    total = sum(given.counts)
-    order = Order([one.task.name for one in tasks], sizes, given.pools, given.counts, job.seed).draws()
-    stream = segments(order, opened, counts, job.tokenizer, job.chat_template, job.length, job.overflow, job.malformed)
-    rows = shown = 0
-    with progress(console, "prepare", total, "examples") as advance:
-        for row in pack(stream, job.length):
-            writer.write(row)
-            if not rows:
-                say(console, f"prepare: first row {time.monotonic() - start:.1f} s after the tasks were known")
-            rows += 1
-            if rows % 64 == 0:
-                done = sum(one.examples for one in counts)
-                advance(done - shown)
-                shown = done
+    results = {number: finished_shard(folder, number) for number in range(opened.shards)}
+    waiting = [number for number, result in results.items() if result is None]
+    if len(waiting) < opened.shards:
+        say(console, f"prepare: {opened.shards - len(waiting):,} of {opened.shards:,} shards are there from an earlier attempt")
+
+    def write(number: int, tell: Callable[[dict[int, int]], None]) -> ShardResult:
+        return write_shard(opened, number, folder, tell)
+
+    asked = _asked(opened, waiting)
+    # The workers are forked before the progress bar starts its thread.
+    with (
+        Crew(write, max(1, min(workers, len(waiting)))) as crew,
+        TaskProgress(console, [one.task.name for one in opened.tasks], asked) as shown,
+    ):
+        for number, result in crew.results(waiting, shown.tell):
+            results[number] = result
+    found = [result for result in results.values() if result is not None]
+    made = [results[number] for number in waiting]
+    if opened.cache is not None and made:
+        texts = sum(asked)
+        say(console, f"prepare: {sum(one.cached for one in made):,} of {texts:,} texts were in the cache {opened.cache.folder}")
+    return found
+
+
+def _asked(opened: OpenPreparation, shards: Sequence[int]) -> list[int]:
+    """How many places each task has in these shards."""
+    if len(shards) == opened.shards:
+        return list(opened.allotment.counts)
+    counts = [0] * len(opened.tasks)
+    for number in shards:
+        for draw in opened.draws(number):
+            counts[draw.task] += 1
+    return counts
+
+
+def summary(opened: OpenPreparation, results: Sequence[ShardResult]) -> dict[str, Any]:
+    """What the manifest tells of the rows: their number, density, tokens, shards, and the table of tasks.
+
+    Args:
+      opened: the preparation.
+      results: of all its shards, in order.
+
+    Raises:
+      InputError: there are no rows.
+    """
+    job = opened.preparation
+    counts = [TaskCounts() for _ in opened.tasks]
+    for result in results:
+        for task, one in result.counts.items():
+            counts[task] += one
+    rows = sum(result.rows for result in results)
     if not rows:
         raise InputError(
             f"mixture {job.mixture!r}: no example leaves a token to train within {job.length} tokens; prepare longer rows"
         )
-    tokens = sum(one.tokens for one in counts)
+    whole = TaskCounts()
+    for one in counts:
+        whole += one
+    titles = _titles(job.prompts)
     return {
-        "density": tokens / (rows * job.length),
-        "tokens": tokens,
-        "supervised": sum(one.supervised for one in counts),
-        "tasks": [_entry(one, counts[place], sizes[place], opened.get(place)) for place, one in enumerate(tasks)],
+        "rows": rows,
+        "density": whole.tokens / (rows * job.length),
+        "tokens": whole.tokens,
+        "supervised": whole.supervised,
+        "largest_id": max(result.largest_id for result in results),
+        "settings": titles,
+        "tasks": [_entry(opened, place, counts[place], whole, titles) for place in range(len(opened.tasks))],
+        "shards": [_shard(result) for result in results if result.rows],
     }
 
 
-def _entry(one: MixtureTask, counts: TaskCounts, size: int | None, examples: Examples | None) -> dict[str, Any]:
+def _shard(result: ShardResult) -> dict[str, Any]:
+    """A shard's line in the manifest: its rows, and the table of its texts."""
+    rows, texts = rows_file(result.number), texts_file(result.number)
+    table = {"texts": texts, "texts_bytes": result.files[texts]["bytes"], "texts_sha256": result.files[texts]["sha256"]}
+    return {"file": rows, "rows": result.rows, **result.files[rows], **table}
+
+
+def _entry(opened: OpenPreparation, place: int, counts: TaskCounts, whole: TaskCounts, titles: Sequence[str]) -> dict[str, Any]:
     """A task's line in the manifest."""
-    instruct = instruct_of(one.task)
+    one, allotment = opened.tasks[place], opened.allotment
+    instruct, examples = instruct_of(one.task), opened.renderer.examples.get(place)
+    asked, pool = allotment.counts[place], allotment.pools[place]
     return {
         "name": one.task.name,
         "cluster": one.cluster,
@@ -84,8 +121,22 @@ def _entry(one: MixtureTask, counts: TaskCounts, size: int | None, examples: Exa
         "reserved_templates": [template.id for template in instruct.templates if template.reserved] if instruct else [],
         "templates_fingerprint": instruct.fingerprint() if instruct else "",
         "held_out": one.held_out,
+        "why_held_out": one.why,
         "rate": one.rate,
-        "size": size,
-        "epochs": counts.asked / size if size else None,
-        **vars(counts),
+        "share": allotment.rates[place],
+        "realised": counts.examples / max(1, whole.examples),
+        "realised_tokens": counts.tokens / max(1, whole.tokens),
+        "size": opened.sizes[place],
+        "pool": pool,
+        "epochs": asked / pool if pool else None,
+        "asked": asked,
+        **{name: getattr(counts, name) for name in NUMBERS},
+        "truncated": counts.trimmed + counts.split,
+        "settings": {titles[one]: count for one, count in sorted(counts.settings.items())},
     }
+
+
+def _titles(prompts: Sequence[PromptSettings]) -> list[str]:
+    """The settings in words, each in its own: those that read alike are numbered."""
+    titles = [setting.title() for setting in prompts]
+    return [title if titles.count(title) == 1 else f"{title} [{place}]" for place, title in enumerate(titles)]

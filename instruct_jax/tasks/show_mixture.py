@@ -16,7 +16,7 @@ from instruct_jax.tasks.examples import instruct_of, open_examples
 from instruct_jax.tasks.instruct import ZERO_SHOT
 from instruct_jax.tasks.mixture import import_modules, registered
 from instruct_jax.tasks.order import Order, seeded_generator
-from instruct_jax.tasks.rendering import segments
+from instruct_jax.tasks.rendering import Renderer
 from instruct_jax.text.conversation import ChatTemplate
 from instruct_jax.text.picture import Picture, Segment, glyphs
 from instruct_jax.text.pieces import Tokenizer
@@ -98,10 +98,11 @@ def _task_pictures(
     instruct = instruct_of(task)
     size = examples.records.size
     asked = _MOST_TRIED if size is None else min(size, _MOST_TRIED)
-    counts, fruitless = TaskCounts(), 0
+    counts, fruitless, renderer = TaskCounts(), 0, Renderer({0: examples}, tokenizer, template, "error")
     for draw in Order([task.name], [size], [size], [asked], seed).draws():
         before = vars(counts).copy()
-        found = list(segments([draw], {0: examples}, [counts], tokenizer, template, length, overflow, "error"))
+        (text,) = renderer.texts([draw], {0: counts})
+        found = list(renderer.fitted(draw, text, length, overflow, counts))
         fruitless = 0 if found else fruitless + 1
         if fruitless == _PATIENCE:
             return

@@ -16,9 +16,8 @@ from instruct_jax.tasks.instruct import ZERO_SHOT
 from instruct_jax.tasks.mixing import largest_remainder
 from instruct_jax.tasks.mixture import MixtureTask, import_modules, mixture_tasks
 from instruct_jax.tasks.order import Order
-from instruct_jax.tasks.preparation import Preparation
+from instruct_jax.tasks.preparation import task_identity
 from instruct_jax.tasks.splits import NOTHING_HELD_OUT, HeldOut
-from instruct_jax.text.chat import BARE
 from instruct_jax.text.conversation import Conversation
 from instruct_jax.text.tokenizer import ByteTokenizer, SentencePieceTokenizer
 
@@ -75,7 +74,7 @@ def train_tokenizer(
         "byte_fallback": byte_fallback,
         "split": split,
         "held_out": {"clusters": list(held_out.clusters), "datasets": list(held_out.datasets)},
-        "task_identities": _task_identities(tasks, mixture, seed, sentences, split, held_out),
+        "task_identities": {one.task.name: task_identity(one, [split]) for one in tasks},
     }
     identity = identity_of(made_from)
     if _is_finished(folder, identity):
@@ -136,27 +135,6 @@ def _is_finished(folder: Path, identity: str) -> bool:
     if not (folder / NAME).exists():
         raise InputError(f"{folder} exists and is no tokenizer; choose another WORKDIR, or remove it")
     return read_manifest(folder, "tokenizer").get("identity") == identity
-
-
-def _task_identities(
-    tasks: Sequence[MixtureTask], mixture: str, seed: int, sentences: int, split: str, held_out: HeldOut
-) -> dict[str, str]:
-    """What decides the tasks' examples, as a dataset prepared from them would know it."""
-    job = Preparation(
-        mixture=mixture,
-        tokenizer=ByteTokenizer(),
-        chat_template=BARE,
-        length=2,
-        seed=seed,
-        examples=sentences,
-        split=split,
-        overflow="error",
-        malformed="error",
-        held_out=held_out,
-        evaluation=None,
-        prompts=ZERO_SHOT,
-    )
-    return job.description(tasks)["task_identities"]
 
 
 def _texts(tasks: Sequence[MixtureTask], seed: int, sentences: int, split: str, scratch: Path) -> Iterator[str]:

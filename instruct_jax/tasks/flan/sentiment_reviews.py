@@ -133,9 +133,10 @@ _AMAZON = (
         choices=("awful", "poor", "middling", "good", "excellent"),
     ),
     Template(
-        "recommend",
+        "warmly_reserved",
         "{headline}. {review}\nHow warmly does the reviewer recommend the book?\n{options}",
         choices=("warns against it", "would rather not", "is undecided", "recommends it", "recommends it with enthusiasm"),
+        reserved=True,
     ),
     Template(
         "headline", "Think of a headline for this customer's book review.\n\n{review}", response="{headline}", original_task=False
@@ -260,7 +261,7 @@ DATASETS = (
         _SST2,
         record=_sst2,
         classes=("negative", "positive"),
-        splits={"train": "train", "test": "validation"},
+        splits={"train": "train", "validation": "validation"},
         reference="Socher et al. 2013",
     ),
     FlanDataset(

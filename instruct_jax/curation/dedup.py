@@ -18,7 +18,6 @@ from instruct_jax.errors import InputError
 
 # Candidates are verified, so that a false one costs time and a missed one a duplicate: bands are chosen for few misses.
 _WEIGHTS = (0.05, 0.95)
-_BLOCK = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +100,7 @@ def near_duplicates(
     texts: Sequence[str],
     numbers: NearDuplicates = NearDuplicates(),
     prefer: Sequence[float] | None = None,
-    advance: Callable[[int], object] = int,
+    advance: Callable[[int], object] | None = None,
 ) -> list[Duplicate]:
     """Texts whose sets of runs of words are as similar as the threshold, or more, to those of a text that is kept.
 
@@ -120,9 +119,8 @@ def near_duplicates(
     sets = _sets(texts, numbers)
     index = MinHashLSH(threshold=numbers.threshold, num_perm=numbers.permutations, weights=_WEIGHTS)
     rank: dict[int, int] = {}  # of the kept texts, in the order in which they were taken
-    found, done = [], 0
+    found = []
     order = [place for place in _order(len(texts), prefer) if sets[place].size]
-    advance(len(texts) - len(order))
     for place, sketch in zip(order, _sketches((sets[place] for place in order), numbers), strict=True):
         best = (0.0, 0, place)
         for other in index.query(sketch):
@@ -134,10 +132,10 @@ def near_duplicates(
         else:
             rank[place] = len(rank)
             index.insert(place, sketch, check_duplication=False)
-        done += 1
-        if done % _BLOCK == 0:
-            advance(_BLOCK)
-    advance(done % _BLOCK)
+        if advance is not None:
+            advance(1)
+    if advance is not None:
+        advance(len(texts) - len(order))
     return sorted(found, key=lambda one: one.index)
 
 

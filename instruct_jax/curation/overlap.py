@@ -154,7 +154,8 @@ class ContaminationIndex:
 
     def whole(self, text: str) -> list[Hit]:
         """The evaluation texts that a text is, but for case, punctuation and spaces: for a turn that is checked by itself."""
-        return [hit for hit in self.check(text) if hit.rule == WHOLE]
+        items = self._wholes.get(word_hashes(text).tobytes(), ())
+        return self._hits(text, {}, items) if items else []
 
     def _hits(self, text: str, found: Mapping[str, Mapping[int, list[tuple[int, int]]]], wholes: Iterable[int]) -> list[Hit]:
         here, places, exact = words(text), word_places(text), composed(text)

@@ -16,7 +16,7 @@ from instruct_jax.progress import say
 from instruct_jax.tasks.counts import print_table
 from instruct_jax.tasks.evaluation import Evaluation, evaluation_items
 from instruct_jax.tasks.mixing import AS_THEY_ARE, Mixing
-from instruct_jax.tasks.mixture import import_modules, mixture_tasks
+from instruct_jax.tasks.mixture import MixtureTask, import_modules, mixture_tasks
 from instruct_jax.tasks.opening import OpenPreparation, materialise_ahead, open_preparation
 from instruct_jax.tasks.preparation import Preparation, is_finished
 from instruct_jax.tasks.prompts import ZERO_SHOT, PromptSettings, as_settings
@@ -93,25 +93,25 @@ def prepare(
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; expected at least 1, or None for one on every core")
     workers = workers or all_cores()
-    import_modules(modules)
-    words, template = load_words(tokenizer, chat_template, template_date, template_variables)
-    job = Preparation(
+    job, tasks = arranged(
         mixture=mixture,
-        tokenizer=words,
-        chat_template=template,
+        tokenizer=tokenizer,
+        chat_template=chat_template,
         length=length,
         seed=seed,
         examples=examples,
+        modules=modules,
         split=split,
         overflow=overflow,
         malformed=malformed,
         held_out=held_out,
         evaluation=evaluation,
-        prompts=as_settings(prompts),
+        prompts=prompts,
         mixing=mixing,
+        template_date=template_date,
+        template_variables=template_variables,
         examples_per_shard=examples_per_shard,
     )
-    tasks = mixture_tasks(mixture, held_out)
     description = job.description(tasks)
     if is_finished(folder, description):
         say(console, f"prepare: {folder} is finished and was made from the same; it stays as it is")
@@ -132,6 +132,27 @@ def prepare(
         f"prepare: {folder}: rows of {length} tokens, density {manifest['density']:.4f}; {tokens:,} tokens, of which "
         f"{manifest['supervised']:,} supervised, in {seconds:.1f} s ({tokens / seconds:,.0f} tokens/s, workers: {workers})",
     )
+
+
+def arranged(
+    *,
+    modules: Sequence[str],
+    tokenizer: str,
+    chat_template: ChatTemplate | str,
+    template_date: str | None,
+    template_variables: Mapping[str, Any] | None,
+    prompts: PromptSettings | Sequence[PromptSettings],
+    **others: Any,
+) -> tuple[Preparation, list[MixtureTask]]:
+    """A preparation and the tasks of its mixture, from arguments of `prepare`: those named here and `Preparation`'s own.
+
+    Raises:
+      InputError: bad arguments.
+    """
+    import_modules(modules)
+    words, template = load_words(tokenizer, chat_template, template_date, template_variables)
+    job = Preparation(tokenizer=words, chat_template=template, prompts=as_settings(prompts), **others)
+    return job, mixture_tasks(job.mixture, job.held_out)
 
 
 def finish(

@@ -1,8 +1,58 @@
 """The FLAN-style collection: every dataset of every cluster."""
 
-from instruct_jax.tasks.flan import entailment
+from instruct_jax.tasks.flan import (
+    closed_book_qa,
+    code,
+    commonsense,
+    coreference,
+    creative_writing,
+    entailment,
+    entailment_science,
+    entailment_three_way,
+    mathematics,
+    miscellaneous,
+    paraphrase,
+    question_classification,
+    reading_comprehension_choice,
+    reading_comprehension_commonsense,
+    reading_comprehension_span,
+    sentiment_posts,
+    sentiment_reviews,
+    structure_to_text_facts,
+    structure_to_text_tables,
+    summarisation_documents,
+    summarisation_exchanges,
+    summarisation_news,
+    topic_classification,
+    translation,
+)
 from instruct_jax.tasks.flan.dataset import FlanDataset
 
-_CLUSTERS = (entailment,)
+_FILES = (
+    closed_book_qa,
+    code,
+    commonsense,
+    coreference,
+    creative_writing,
+    entailment,
+    entailment_science,
+    entailment_three_way,
+    mathematics,
+    miscellaneous,
+    paraphrase,
+    question_classification,
+    reading_comprehension_choice,
+    reading_comprehension_commonsense,
+    reading_comprehension_span,
+    sentiment_posts,
+    sentiment_reviews,
+    structure_to_text_facts,
+    structure_to_text_tables,
+    summarisation_documents,
+    summarisation_exchanges,
+    summarisation_news,
+    topic_classification,
+    translation,
+)
 
-DATASETS: tuple[FlanDataset, ...] = tuple(dataset for cluster in _CLUSTERS for dataset in cluster.DATASETS)
+DATASETS: tuple[FlanDataset, ...] = tuple(dataset for file in _FILES for dataset in file.DATASETS)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -56,7 +57,8 @@ class FlanDataset:
     def __post_init__(self):
         given = {*self.fields, "options", "answer"}
         for template in self.templates:
-            unknown = sorted((fields_of(template.prompt) | fields_of(template.response)) - given)
+            named = fields_of(template.prompt) | fields_of(template.response) | fields_of(template.rationale or "")
+            unknown = sorted(named - given)
             if unknown:
                 raise InputError(
                     f"dataset {self.name!r}: template {template.id!r} names the field {unknown[0]!r}, which its records lack; "
@@ -75,7 +77,8 @@ class FlanDataset:
           example: as TFDS gives it, in plain Python: text, numbers, lists and dicts.
 
         Returns:
-          The record; None where the example has no answer, a text is blank, or there are no two options to choose from.
+          The record; None where the example has no answer, a text is blank, there are no two options to choose from, or the
+          answer is none of them.
 
         Raises:
           InputError: the record has other fields than the dataset says, or a field is of the wrong kind.
@@ -88,7 +91,10 @@ class FlanDataset:
                 f"dataset {self.name!r}: a record has the fields {', '.join(record)}; expected {', '.join(self.fields)}"
             )
         cleaned = {name: _cleaned(self.name, name, value) for name, value in record.items()}
-        return None if any(value is None for value in cleaned.values()) else cleaned
+        if any(value is None for value in cleaned.values()):
+            return None
+        unlisted = "options" in cleaned and "answer" in cleaned and cleaned["answer"] not in cleaned["options"]
+        return None if unlisted else cleaned
 
 
 def renamed(**features: str) -> Callable[[Example], dict[str, Any]]:
@@ -102,6 +108,17 @@ def renamed(**features: str) -> Callable[[Example], dict[str, Any]]:
 
 def _renamed(features: tuple[tuple[str, str], ...], example: Example) -> dict[str, Any]:
     return {name: functools.reduce(lambda value, part: value[part], path.split("/"), example) for name, path in features}
+
+
+def with_reasoning(templates: tuple[Template, ...], *rationales: str) -> tuple[Template, ...]:
+    """The templates, those of the original task with a wording for an answer that shows its reasoning.
+
+    Args:
+      templates: a dataset's wordings.
+      rationales: wordings of the answer, such as "{rationale} So the answer is {answer}."; the templates take turns with them.
+    """
+    endings = itertools.cycle(rationales)
+    return tuple(dataclasses.replace(one, rationale=next(endings)) if one.original_task else one for one in templates)
 
 
 def first(texts: list[str]) -> str:

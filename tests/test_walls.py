@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "inference": {"core", "text", "artifacts", "model", "convert"},
     "tasks": {"text", "data", "artifacts", "curation"},
     "rl": {"core", "text", "model", "inference", "data"},
+    "synthesis": {"core", "text", "artifacts", "model", "convert", "inference", "curation"},
     "evals": {"core", "text", "artifacts", "model", "inference"},
     "plan": {"core", "model", "train", "objectives"},
 }

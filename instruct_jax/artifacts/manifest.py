@@ -15,7 +15,7 @@ import jax
 from instruct_jax.errors import InputError
 
 NAME = "manifest.json"
-KINDS = ("dataset", "checkpoint", "report", "tokenizer")
+KINDS = ("dataset", "checkpoint", "report", "tokenizer", "conversations")
 
 
 def write_manifest(folder: Path, kind: str, content: Mapping[str, Any]) -> None:

@@ -21,9 +21,9 @@ GIVEN = {
     name: f"/nowhere/{name}"
     for name in (
         *("WORKDIR", "DATASET", "CHECKPOINT", "TOKENIZER", "DATA_DIR", "INIT_FROM", "MIXTURE"),
-        *("CHAT_TEMPLATE", "JSONL"),
+        *("CHAT_TEMPLATE", "JSONL", "ENDPOINT", "MODEL"),
     )
-} | dict.fromkeys(("STEPS", "ROWS", "LENGTH", "VOCAB_SIZE", "EXAMPLES"), "8")
+} | dict.fromkeys(("STEPS", "ROWS", "LENGTH", "VOCAB_SIZE", "EXAMPLES", "COUNT"), "8")
 
 
 def bound(*files: str):

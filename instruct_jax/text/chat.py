@@ -187,7 +187,7 @@ def render_batch(
     [0.0, 0.0, 0.0, 1.0, 1.0]
     """
     wanted = map(conversation_of, conversations)
-    return _tokenised([template.spans(one, add_generation_prompt) for one in wanted], template, tokenizer)
+    return render_spans([template.spans(one, add_generation_prompt) for one in wanted], template, tokenizer)
 
 
 def render_rows(conversations: Sequence[Messages], template: ChatTemplate, tokenizer: Tokenizer) -> list[list[Rendered]]:
@@ -196,7 +196,7 @@ def render_rows(conversations: Sequence[Messages], template: ChatTemplate, token
     That is one, but where the template writes earlier turns otherwise than it served them; see `ChatTemplate.rows`.
     """
     rows = [template.rows(conversation) for conversation in map(conversation_of, conversations)]
-    rendered = iter(_tokenised([spans for row in rows for spans in row], template, tokenizer))
+    rendered = iter(render_spans([spans for row in rows for spans in row], template, tokenizer))
     return [[next(rendered) for _ in row] for row in rows]
 
 
@@ -206,7 +206,8 @@ def stop_ids(template: ChatTemplate, tokenizer: Tokenizer) -> tuple[int, ...]:
     return tuple(dict.fromkeys(i for one in ids for i in one))
 
 
-def _tokenised(all_spans: Sequence[list[Span]], template: ChatTemplate, tokenizer: Tokenizer) -> list[Rendered]:
+def render_spans(all_spans: Sequence[list[Span]], template: ChatTemplate, tokenizer: Tokenizer) -> list[Rendered]:
+    """Texts that a template has written as spans, each as tokens and weights, all tokenised in one call."""
     all_parts = [_joined(spans, tokenizer) for spans in all_spans]
     encoded = iter(tokenizer.encode_pieces([part.piece for parts in all_parts for part in parts if part.piece]))
     rendered = []

@@ -31,7 +31,7 @@ _SENTIMENT140 = (
     Template("glad_reserved", "Is the author glad or upset?\nPost: {text}\n{options}", choices=("upset", "glad"), reserved=True),
 )
 
-_EMOTIONS = (  # in TFDS one true-or-false feature each
+EMOTIONS = (  # in TFDS one true-or-false feature each
     "admiration",
     "amusement",
     "anger",
@@ -62,15 +62,13 @@ _EMOTIONS = (  # in TFDS one true-or-false feature each
     "surprise",
 )
 _GOEMOTIONS = (
-    Template("options", "Which of these emotions speaks from the comment?\n\n{comment}\n\n{options}", choices=_EMOTIONS),
+    Template("options", "Which of these emotions speaks from the comment?\n\n{comment}\n\n{options}", choices=EMOTIONS),
+    Template("feels", 'Someone on Reddit writes: "{comment}"\nName the emotion; say neutral if there is none.', choices=EMOTIONS),
+    Template("tag", "Comment: {comment}\nEmotion tag:", choices=EMOTIONS),
     Template(
-        "feels", 'Someone on Reddit writes: "{comment}"\nName the emotion; say neutral if there is none.', choices=_EMOTIONS
+        "actor", "An actor has to read this line aloud: {comment}\nWhat feeling should be heard?\n{options}", choices=EMOTIONS
     ),
-    Template("tag", "Comment: {comment}\nEmotion tag:", choices=_EMOTIONS),
-    Template(
-        "actor", "An actor has to read this line aloud: {comment}\nWhat feeling should be heard?\n{options}", choices=_EMOTIONS
-    ),
-    Template("one_word", "Sum up in one word what the author of this is feeling. {comment}", choices=_EMOTIONS),
+    Template("one_word", "Sum up in one word what the author of this is feeling. {comment}", choices=EMOTIONS),
     Template(
         "write", "Write a short comment for a forum. The emotion in it: {emotion}.", response="{comment}", original_task=False
     ),
@@ -83,11 +81,11 @@ _GOEMOTIONS = (
     Template(
         "reply_reserved",
         "Before you reply to this, what emotion do you sense?\n{comment}\n{options}",
-        choices=_EMOTIONS,
+        choices=EMOTIONS,
         reserved=True,
     ),
-    Template("mood_reserved", "{comment}\n\nThe main emotion here is", choices=_EMOTIONS, reserved=True),
-    Template("label_reserved", 'Label "{comment}" with the emotion that it expresses.', choices=_EMOTIONS, reserved=True),
+    Template("mood_reserved", "{comment}\n\nThe main emotion here is", choices=EMOTIONS, reserved=True),
+    Template("label_reserved", 'Label "{comment}" with the emotion that it expresses.', choices=EMOTIONS, reserved=True),
 )
 
 
@@ -104,10 +102,10 @@ def _sentiment140(example):
 
 
 def _goemotions(example):
-    shown = [emotion for emotion in _EMOTIONS if example[emotion]]
+    shown = [emotion for emotion in EMOTIONS if example[emotion]]
     if len(shown) != 1:  # several raters saw several emotions: no single answer
         return None
-    return {"comment": example["comment_text"], "label": _EMOTIONS.index(shown[0]), "emotion": shown[0]}
+    return {"comment": example["comment_text"], "label": EMOTIONS.index(shown[0]), "emotion": shown[0]}
 
 
 DATASETS = (

@@ -1,6 +1,6 @@
 """Sentiment of reviews: whether a critic or a customer is for or against what they write of."""
 
-from instruct_jax.tasks.flan.dataset import FlanDataset, renamed
+from instruct_jax.tasks.flan.dataset import FlanDataset, renamed, with_reasoning
 from instruct_jax.text.templates import Template
 
 CLUSTER = "sentiment"
@@ -290,9 +290,14 @@ DATASETS = (
         CLUSTER,
         "movie_rationales:0.1.0",
         ("review", "label", "evidence", "feeling"),
-        _MOVIE_RATIONALES,
+        with_reasoning(
+            _MOVIE_RATIONALES,
+            "These words tell:\n{evidence}\nSo the answer is: {answer}",
+            "{evidence}\n\nJudging by that: {answer}",
+        ),
         record=_movie_rationales,
         classes=("NEG", "POS"),
         reference="Zaidan et al. 2007; DeYoung et al. 2020, arXiv:1911.03429",
+        rationale_field="evidence",
     ),
 )

@@ -1,36 +1,84 @@
-"""Files of conversations as a SeqIO task, so that a recipe can name them and no module has to register them."""
+"""Files of any known format as a SeqIO task, so that a recipe can name them and no module has to register them."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import seqio
 
 from instruct_jax.errors import InputError
+from instruct_jax.tasks.formats import open_samples
+from instruct_jax.tasks.identity import function_identity
 from instruct_jax.tasks.instruct import text_features
-from instruct_jax.tasks.records import matches
-from instruct_jax.tasks.sources import JsonLines
+from instruct_jax.tasks.records import Records
+from instruct_jax.tasks.row_form import RowForm
+from instruct_jax.tasks.row_forms import CONVERSATION_LINES, row_form
+from instruct_jax.tasks.sources import RecordSource
+from instruct_jax.tasks.training_records import VERSION, TrainingRecords
 
 
-def add_task(jsonl: str | Sequence[str], name: str = "conversations") -> str:
-    """Register files of conversations as a task; a second call replaces the first.
+def add_task(
+    files: str | Sequence[str] = (),
+    name: str = "conversations",
+    format: RowForm | str | None = None,
+    split: str = "train",
+    jsonl: str | Sequence[str] | None = None,
+) -> str:
+    """Register files of rows as a task; a second call replaces the first. Its split is "train".
 
-    A line is {"messages": [...]} in the OpenAI format, perhaps with "tools", or {"prompt", "completion"}; see
-    `instruct_jax.text.conversation_lines`. Its split is "train".
+    Chosen answers are trained, desired ones of unpaired labels, and worked answers; earlier turns of a preference pair are
+    not. Prompt settings such as exemplars do not apply: rows come in their own words.
 
     Args:
-      jsonl: a file, a glob, or several of them.
+      files: a file, a glob, a folder, a URL, or several of them, of any container; see `formats.read`.
       name: of the task.
+      format: how rows are to be read, by name or as a value; None: by looking at them.
+      split: which to read of a folder that has several.
+      jsonl: or else, JSONL files of messages, or of prompt and completion, or of both.
 
     Returns:
       The task's name.
 
     Raises:
-      InputError: no file is given, or there is none of that name.
+      InputError: not exactly one of `files` and `jsonl` is given, there are no rows, or no format fits them.
     """
-    files = [jsonl] if isinstance(jsonl, str) else list(jsonl)
-    if not files:
-        raise InputError("JSONL is empty; give a file of conversations, a glob, or several of them")
-    matches(files)
+    given = {"FILES": [files] if isinstance(files, str | Path) else list(files)}
+    given["JSONL"] = [jsonl] if isinstance(jsonl, str | Path) else list(jsonl or ())
+    if all(given.values()) or not any(given.values()):
+        raise InputError(
+            f"FILES {'and JSONL are both set' if all(given.values()) else 'is empty'}; give files of rows, a glob, or several"
+        )
+    if jsonl and format is not None:
+        raise InputError("FORMAT says how FILES are read, and JSONL is read as it always is; give the files as FILES")
+    source = SampleSource(given["FILES"] or given["JSONL"], CONVERSATION_LINES if jsonl else format, split)
     if name in seqio.TaskRegistry.names():
         seqio.TaskRegistry.remove(name)
-    seqio.TaskRegistry.add(name, source=JsonLines({"train": files}), preprocessors=[], output_features=text_features())
+    seqio.TaskRegistry.add(name, source=source, preprocessors=[], output_features=text_features())
     return name
+
+
+class SampleSource(RecordSource):
+    """What `formats.read` reads, as a SeqIO source by index with one split, "train"; see `training_records`.
+
+    Args:
+      files, format, split: as `formats.read` has them.
+
+    Raises:
+      InputError: there are no rows, or no format fits them.
+    """
+
+    def __init__(self, files: Sequence[str], format: RowForm | str | None, split: str = "train"):
+        super().__init__(splits=("train",))
+        self._files, self._format, self._split = tuple(files), row_form(format) if isinstance(format, str) else format, split
+        self._samples = open_samples(self._files, self._format, split)
+
+    def __repr__(self) -> str:
+        return f"SampleSource({self._samples.description()})"
+
+    def read(self, split: str) -> Records:
+        del split  # the only one
+        return TrainingRecords(self._samples)
+
+    def identity(self, split: str) -> Any:
+        del split
+        return [VERSION, function_identity(self._samples.form), self._samples.records.identity()]

@@ -147,7 +147,7 @@ def test_the_recipe_trains_every_trained_turn_of_a_file_once(folder, jsonl, tmp_
 
 def test_a_text_reads_up_to_its_trained_turn_as_it_is_served(folder, jsonl, tmp_path, registry):
     del registry
-    prepare(str(tmp_path / "data"), conversations.add_task(str(jsonl)), str(folder), str(folder), length=256, seed=0)
+    prepare(str(tmp_path / "data"), conversations.add_task(jsonl=str(jsonl)), str(folder), str(folder), length=256, seed=0)
     tokenizer = load_tokenizer(folder)
     second = [spelled(tokens, tokenizer) for example, tokens, _ in segments(Dataset(tmp_path / "data")) if example == 1]
     begin = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\na?<|im_end|>\n<|im_start|>assistant\n"
@@ -166,7 +166,7 @@ def test_a_conversation_that_is_too_long_loses_of_its_prompts_or_is_left_out(tmp
     del registry
     turns = [said("user", "long " * 30), said("assistant", "short"), said("user", "more?"), said("assistant", "no more")]
     (tmp_path / "long.jsonl").write_text(json.dumps({"messages": turns}))
-    name = conversations.add_task([str(tmp_path / "*.jsonl")])
+    name = conversations.add_task(jsonl=[str(tmp_path / "*.jsonl")])
     prepare(str(tmp_path / "data"), name, "bytes", DIALOGUE, length=100, seed=0)
     dataset = Dataset(tmp_path / "data")
     ((_, tokens, weights),) = segments(dataset)
@@ -245,6 +245,6 @@ def test_a_conversation_that_the_template_refuses_may_be_skipped_and_not_all_of_
 
 
 def test_files_that_are_not_there_are_told_in_one_line(tmp_path):
-    for jsonl, message in ((str(tmp_path / "none.jsonl"), "no file matches .*none.jsonl"), ([], "JSONL is empty")):
+    for jsonl, message in ((str(tmp_path / "none.jsonl"), "no file matches .*none.jsonl"), ([], "FILES is empty")):
         with pytest.raises(InputError, match=message):
-            conversations.add_task(jsonl)
+            conversations.add_task(jsonl=jsonl)

@@ -11,11 +11,15 @@ from rich.console import Console
 from instruct_jax.artifacts.dataset import Dataset
 from instruct_jax.artifacts.records import Row
 from instruct_jax.errors import InputError
+from instruct_jax.progress import say
+from instruct_jax.tasks.formats import Paths, Samples, open_samples
+from instruct_jax.tasks.prompts import ZERO_SHOT, PromptSettings, as_settings
+from instruct_jax.tasks.row_form import RowForm
+from instruct_jax.tasks.row_forms import CONVERSATION_LINES
 from instruct_jax.tasks.words import load_words
 from instruct_jax.text import picture_page, picture_terminal
 from instruct_jax.text.chat import INSTRUCT, Rendered, render_rows
-from instruct_jax.text.conversation import ChatTemplate
-from instruct_jax.text.conversation_lines import ConversationLines
+from instruct_jax.text.conversation import ChatTemplate, Conversation
 from instruct_jax.text.overflow import POLICIES, fit
 from instruct_jax.text.picture import Picture, Segment, glyphs, summary
 from instruct_jax.text.pieces import Tokenizer
@@ -40,8 +44,11 @@ def show(
     positions: bool = False,
     html: str | None = None,
     svg: str | None = None,
+    files: Paths | None = None,
+    format: RowForm | str | None = None,
+    prompts: PromptSettings | Sequence[PromptSettings] = ZERO_SHOT,
 ) -> None:
-    """Print some examples of a mixture, some rows of a prepared dataset, or some conversations of a file.
+    """Print some examples of a mixture, some rows of a prepared dataset, or some conversations of files.
 
     Examples of a mixture are those that `prepare` draws first with this seed, each from another task as long as there are
     any. Rows and conversations are a random sample.
@@ -49,7 +56,9 @@ def show(
     Args:
       mixture: name of a registered SeqIO mixture or task; or else
       dataset: folder of a prepared dataset; or else
-      jsonl: a file of conversations; see `instruct_jax.text.conversation_lines`.
+      jsonl: a file of messages, or of prompt and completion, or of both; or else
+      files: files of rows of any kind; see `instruct_jax.tasks.formats.read`. Their description is printed first.
+      format: how rows of `files` are read, by name or as a value; None: by looking at them.
       tokenizer: what `load_words` reads; a dataset has its own.
       chat_template: how turns are written, or a path that `load_words` reads; a dataset's already are.
       template_date, template_variables: of a Jinja template; see `with_given`.
@@ -62,11 +71,12 @@ def show(
       task: a regular expression; only tasks whose names it matches somewhere.
       positions: whether to print positions.
       html, svg: the page, or the image of the terminal, to write instead of printing.
+      prompts: of a mixture: one prompt setting, or several of which each example wears one.
 
     Raises:
       InputError: not exactly one source, a setting that its source does not take, or nothing to show.
     """
-    sources = {"MIXTURE": mixture, "DATASET": dataset, "JSONL": jsonl}
+    sources = {"MIXTURE": mixture, "DATASET": dataset, "JSONL": jsonl, "FILES": files or None}
     given = [name for name, value in sources.items() if value is not None]
     if len(given) != 1:
         raise InputError(f"show takes one of {', '.join(sources)}; {' and '.join(given) or 'none'} is set")
@@ -76,7 +86,7 @@ def show(
         raise InputError(f"OVERFLOW is {overflow!r}; expected one of {', '.join(POLICIES)}")
     if length is not None and length < 2:
         raise InputError(f"LENGTH is {length}; rows need at least 2 tokens, and None stands for no bound")
-    wanted = _pattern(task)
+    wanted, console = _pattern(task), Console()
     if dataset is not None:
         if tokenizer is not None or length is not None:
             raise InputError("a dataset has its own tokenizer and length; leave TOKENIZER and LENGTH unset")
@@ -85,20 +95,23 @@ def show(
         if tokenizer is None:
             raise InputError(f"TOKENIZER is not set; {given[0]} needs one: a file, a folder that holds one, or bytes")
         loaded, template = load_words(tokenizer, chat_template, template_date, template_variables)
-        if jsonl is not None:
+        if mixture is None:
             if task is not None:
-                raise InputError("TASK chooses among the tasks of a mixture or dataset; a JSONL has none: leave it unset")
-            found = conversation_pictures(ConversationLines(jsonl), loaded, template, length, overflow, count, seed)
+                raise InputError(f"TASK chooses among the tasks of a mixture or dataset; {given[0]} has none: leave it unset")
+            samples = open_samples(files or jsonl, format if files else CONVERSATION_LINES, split)
+            if files:
+                say(console, f"show: {samples.description()}")
+            found = sample_pictures(samples, loaded, template, length, overflow, count, seed)
         else:
             # TensorFlow takes seconds to import, and only a mixture needs it.
             from instruct_jax.tasks.show_mixture import mixture_pictures
 
-            found = mixture_pictures(mixture, modules, split, loaded, template, length, overflow, count, seed, wanted)
+            settings = as_settings(prompts)
+            found = mixture_pictures(mixture, modules, split, loaded, template, length, overflow, count, seed, wanted, settings)
     pictures = list(found)
-    console = Console()
     if html is None and svg is None:
         picture_terminal.draw(pictures, console, positions)
-    title = str(mixture or dataset or jsonl)
+    title = str(mixture or dataset or jsonl or files)
     for file, write in ((html, picture_page.page), (svg, picture_terminal.svg)):
         if file is not None:
             _write(Path(file), write(pictures, title, positions))
@@ -127,14 +140,15 @@ def dataset_pictures(dataset: Dataset, count: int, seed: int, wanted: re.Pattern
     for index in sorted(chosen):
         row = dataset[index]
         keep = matching[row.provenance[:, 0]]
-        shown = [_segment(dataset, row, place, tokenizer) for place in np.flatnonzero(keep).tolist()]
+        shown = [dataset_segment(dataset, row, place, tokenizer) for place in np.flatnonzero(keep).tolist()]
         hidden = int(np.sum(~keep))
         notes = [f"{row.lengths.size} segments in {row.tokens.size:,} of {dataset.length:,} tokens"]
         notes += [f"without {hidden} of other tasks"] if hidden else []
         yield Picture(f"row {index:,} of {len(dataset):,}", (" · ".join(notes),), tuple(shown))
 
 
-def _segment(dataset: Dataset, row: Row, place: int, tokenizer: Tokenizer) -> Segment:
+def dataset_segment(dataset: Dataset, row: Row, place: int, tokenizer: Tokenizer) -> Segment:
+    """One segment of a dataset's row as it is drawn, with where it came from."""
     end = int(np.sum(row.lengths[: place + 1]))
     part = slice(end - int(row.lengths[place]), end)
     task, template, example, epoch = row.provenance[place].tolist()
@@ -144,8 +158,8 @@ def _segment(dataset: Dataset, row: Row, place: int, tokenizer: Tokenizer) -> Se
     return Segment(entry["name"], (" · ".join(notes),), glyphs(row.tokens[part], row.weights[part], tokenizer))
 
 
-def conversation_pictures(
-    lines: ConversationLines,
+def sample_pictures(
+    samples: Samples,
     tokenizer: Tokenizer,
     template: ChatTemplate,
     length: int | None,
@@ -153,22 +167,33 @@ def conversation_pictures(
     count: int,
     seed: int,
 ) -> Iterator[Picture]:
-    """Some conversations of a file, in order; one that does not fit the row is shown whole, with a note."""
-    chosen = np.random.default_rng(seed).permutation(len(lines))[:count]
+    """Some samples of files, in order, rejected answers after chosen ones; one that does not fit the row is shown whole."""
+    chosen = np.random.default_rng(seed).permutation(len(samples))[:count]
     for index in sorted(chosen.tolist()):
-        conversation, where = lines[index], lines.where(index)
-        try:
-            (rows,) = render_rows([conversation], template, tokenizer)
-            fitted = [_fitted(row, length, overflow, conversation.is_document()) for row in rows]
-        except (InputError, OverflowError) as error:
-            raise InputError(f"{where}: {error}") from None
-        pieces = [(piece, outcome) for row_pieces, outcome in fitted for piece in row_pieces]
-        for number, (piece, outcome) in enumerate(pieces, 1):
-            notes = [f"{len(conversation.messages)} message{'s' * (len(conversation.messages) != 1)}"]
-            notes += [f"part {number} of {len(pieces)}"] if len(pieces) > 1 else []
-            notes += [outcome] if outcome else []
-            drawn = glyphs(piece.tokens, _without_first(piece.weights), tokenizer)
-            yield Picture("", (), (Segment(where, (" · ".join(notes),), drawn),))
+        sample, where = samples[index], samples.where(index)
+        told = [] if sample.answer is None else [f"answer {sample.answer:.80}"]
+        told += [] if sample.label is None else ["desired" if sample.label else "not desired"]
+        sides = [("chosen", sample.conversation), ("rejected", sample.rejected)]
+        for side, conversation in sides if sample.rejected is not None else [("", sample.conversation)]:
+            try:
+                pieces = _pieces(conversation, template, tokenizer, length, overflow)
+            except (InputError, OverflowError) as error:
+                raise InputError(f"{where}: {error}") from None
+            for number, (piece, outcome) in enumerate(pieces, 1):
+                notes = [f"{len(conversation.messages)} message{'s' * (len(conversation.messages) != 1)}"]
+                notes += [f"part {number} of {len(pieces)}"] if len(pieces) > 1 else []
+                notes = [note for note in (side, *notes, outcome, *told) if note]
+                drawn = glyphs(piece.tokens, _without_first(piece.weights), tokenizer)
+                yield Picture("", (), (Segment(where, (" · ".join(notes),), drawn),))
+
+
+def _pieces(
+    conversation: Conversation, template: ChatTemplate, tokenizer: Tokenizer, length: int | None, overflow: str
+) -> list[tuple[Rendered, str]]:
+    """What a conversation becomes, and what to say of each piece."""
+    (rows,) = render_rows([conversation], template, tokenizer)
+    fitted = [_fitted(row, length, overflow, conversation.is_document()) for row in rows]
+    return [(piece, outcome) for row_pieces, outcome in fitted for piece in row_pieces]
 
 
 def _fitted(rendered: Rendered, length: int | None, overflow: str, document: bool) -> tuple[Sequence[Rendered], str]:

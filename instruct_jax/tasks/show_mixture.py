@@ -13,9 +13,9 @@ import seqio
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.counts import TaskCounts
 from instruct_jax.tasks.examples import instruct_of, open_examples
-from instruct_jax.tasks.instruct import ZERO_SHOT
 from instruct_jax.tasks.mixture import import_modules, registered
 from instruct_jax.tasks.order import Order, seeded_generator
+from instruct_jax.tasks.prompts import PromptSettings
 from instruct_jax.tasks.rendering import Renderer
 from instruct_jax.text.conversation import ChatTemplate
 from instruct_jax.text.picture import Picture, Segment, glyphs
@@ -36,14 +36,15 @@ def mixture_pictures(
     count: int,
     seed: int,
     wanted: re.Pattern,
+    prompts: Sequence[PromptSettings],
 ) -> Iterator[Picture]:
     """Some examples of a mixture, each from another task as long as there are any.
 
-    Tasks come in an order that the seed decides; rates play no part. Within a task, examples and wordings are those that
-    `prepare` draws first with this seed.
+    Tasks come in an order that the seed decides; rates play no part. Within a task, examples, settings and wordings are those
+    that `prepare` draws first with this seed.
 
     Args:
-      mixture, modules, split, tokenizer, template, overflow, seed: as `prepare` has them.
+      mixture, modules, split, tokenizer, template, overflow, seed, prompts: as `prepare` has them.
       length: tokens that a row has; None for no bound.
       count: how many.
       wanted: only tasks whose names it matches somewhere.
@@ -61,7 +62,8 @@ def mixture_pictures(
     seeded_generator(seed, "show").shuffle(matching)
     limit = sys.maxsize if length is None else length
     with tempfile.TemporaryDirectory() as scratch:
-        running = [_task_pictures(task, split, tokenizer, template, limit, overflow, seed, Path(scratch)) for task in matching]
+        given = (tokenizer, template, limit, overflow, seed, Path(scratch), prompts)
+        running = [_task_pictures(task, split, *given) for task in matching]
         shown = 0
         for picture in itertools.islice(_in_turn(running), count):
             shown += 1
@@ -93,8 +95,9 @@ def _task_pictures(
     overflow: str,
     seed: int,
     scratch: Path,
+    prompts: Sequence[PromptSettings],
 ) -> Iterator[Picture]:
-    examples = open_examples(task, split, tokenizer, seed, ZERO_SHOT, scratch)
+    examples = open_examples(task, split, tokenizer, seed, prompts, scratch)
     instruct = instruct_of(task)
     size = examples.records.size
     asked = _MOST_TRIED if size is None else min(size, _MOST_TRIED)
@@ -109,6 +112,7 @@ def _task_pictures(
         for number, segment in enumerate(found, 1):
             wording = segment.provenance[1]
             notes = [] if instruct is None or wording < 0 else [f"template {instruct.templates[wording].id}"]
+            notes += [prompts[text.setting].title()] if len(prompts) > 1 and text.setting >= 0 else []
             notes.append(examples.records.where(draw.index))
             notes += [name for name in ("trimmed", "split", "unrolled") if getattr(counts, name) > before[name]]
             notes += [f"piece {number} of {len(found)}"] if len(found) > 1 else []

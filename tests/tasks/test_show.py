@@ -136,14 +136,14 @@ def test_what_cannot_be_shown_is_told_in_one_line(mixture, conversations, make_d
     dataset, file, bad = str(make_dataset("shown")), str(conversations), tmp_path / "bad.jsonl"
     bad.write_text('{"messages": [{"role": "user", "content": 3}]}\n')
     for settings, message in [
-        ({}, "one of MIXTURE, DATASET, JSONL; none is set"),
+        ({}, "one of MIXTURE, DATASET, JSONL, FILES; none is set"),
         ({"mixture": mixture, "jsonl": file}, "MIXTURE and JSONL is set"),
         ({"jsonl": file}, "TOKENIZER is not set"),
-        ({"jsonl": file, "tokenizer": "bytes", "task": "a"}, "a JSONL has none"),
+        ({"jsonl": file, "tokenizer": "bytes", "task": "a"}, "JSONL has none"),
         ({"jsonl": file, "tokenizer": "bytes", "count": 0}, "COUNT is 0"),
         ({"jsonl": file, "tokenizer": "bytes", "length": 40, "overflow": "error"}, "jsonl:1: .* tokens do not fit rows of 40"),
-        ({"jsonl": str(bad), "tokenizer": "bytes"}, "bad.jsonl:1: message 0: content is int"),
-        ({"jsonl": "nowhere.jsonl", "tokenizer": "bytes"}, "no file nowhere.jsonl"),
+        ({"jsonl": str(bad), "tokenizer": "bytes"}, "bad.jsonl:1: as conversations: message 0: content is int"),
+        ({"jsonl": "nowhere.jsonl", "tokenizer": "bytes"}, "no file matches nowhere.jsonl"),
         ({"dataset": dataset, "tokenizer": "bytes"}, "its own tokenizer"),
         ({"dataset": dataset, "task": "nothing"}, "no task .* it has: random"),
         ({"dataset": dataset, "task": "("}, "no regular expression"),

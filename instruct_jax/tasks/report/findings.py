@@ -1,0 +1,140 @@
+"""What a reader must know first: the report's findings in words, the gravest first."""
+
+from collections.abc import Mapping
+from typing import Any
+
+GRAVITY = ("bad", "warning", "good")
+# Muennighoff et al. 2023 (arXiv:2305.16264), section 5: up to four passes teach almost as much as new data.
+_MOST_EPOCHS = 4
+_UNEVEN_P = 0.001
+_UNEVEN_RATIO = 2
+_MAJORITY = 0.9
+_DUPLICATE_SHARE = 0.01
+_SHIFT = 0.01
+_DENSITY = 0.9
+
+
+def findings(report: Mapping[str, Any]) -> list[dict[str, str]]:
+    """One line each: {"gravity": one of GRAVITY, "title", "detail", "section": where the page tells more}.
+
+    Args:
+      report: the content of report.json, but for its findings.
+    """
+    found = [_leaks(report), *_copies(report), *_mixture(report), *_answers(report), *_rows(report)]
+    return sorted(found, key=lambda one: GRAVITY.index(one["gravity"]))
+
+
+def _leaks(report: Mapping[str, Any]) -> dict[str, str]:
+    leaks = report["contamination"]
+    suites = ", ".join(one["name"] for one in leaks["suites"] if one["texts_hit"])
+    if not leaks["suites"]:
+        return _one(
+            "warning", "No evaluation suite was checked", "the dataset keeps no items back; name suites in EVALUATIONS", "leaks"
+        )
+    if leaks["refused"]:
+        return _one("bad", f"{leaks['refused']:,} training texts hold evaluation text", f"of {suites}", "leaks")
+    if leaks["texts_hit"]:
+        return _one(
+            "warning", f"{leaks['texts_hit']:,} training texts hold evaluation text, allowed by name", f"of {suites}", "leaks"
+        )
+    items = sum(one["items"] for one in leaks["suites"])
+    return _one("good", "No contamination found", f"{items:,} items of {len(leaks['suites'])} suites", "leaks")
+
+
+def _copies(report: Mapping[str, Any]) -> list[dict[str, str]]:
+    copies, found = report["duplicates"], []
+    for kind, words in (("exact", "equal to"), ("near", "nearly equal to")):
+        one = copies[kind]
+        if one["share"] > _DUPLICATE_SHARE:
+            where = _named(one["tasks"])
+            title = f"{100 * one['share']:.1f} % of the examples are {words} another"
+            found.append(_one("warning", title, f"{one['duplicates']:,} in {one['groups']:,} groups; most in {where}", "copies"))
+    if not found:
+        found.append(
+            _one(
+                "good",
+                "Few duplicates",
+                f"{copies['exact']['duplicates']:,} equal, {copies['near']['duplicates']:,} nearly equal",
+                "copies",
+            )
+        )
+    if copies["disagreements"]["disagreeing"]:
+        many = copies["disagreements"]
+        title = f"{many['disagreeing']:,} prompts are asked more than once and answered differently"
+        found.append(_one("warning", title, f"in {many['texts']:,} texts", "copies"))
+    return found
+
+
+def _mixture(report: Mapping[str, Any]) -> list[dict[str, str]]:
+    tasks, found = report["tasks"], []
+    shift = sum(abs(task["asked_share"] - task["realised_share"]) for task in tasks) / 2
+    if shift > _SHIFT:
+        worst = max(tasks, key=lambda task: abs(task["asked_share"] - task["realised_share"]))
+        detail = f"most in {worst['name']}: {100 * worst['asked_share']:.1f} % asked, {100 * worst['realised_share']:.1f} % there"
+        found.append(_one("warning", f"{100 * shift:.1f} % of the examples are in other tasks than asked", detail, "mixture"))
+    often = {task["name"]: task["epochs"] for task in tasks if task["epochs"] is not None and task["epochs"] > _MOST_EPOCHS}
+    if often:
+        worst = max(often, key=often.get)
+        title = f"{_count(often, 'task')} repeated more than {_MOST_EPOCHS} times"
+        found.append(_one("warning", title, f"{worst} {often[worst]:.1f} times", "mixture"))
+    lost = {name: sum(task[name] for task in tasks) for name in ("dropped", "unsupervised", "skipped")}
+    if any(lost.values()):
+        detail = ", ".join(f"{count:,} {name}" for name, count in lost.items() if count)
+        found.append(_one("warning", f"{sum(lost.values()):,} texts were left out", detail, "mixture"))
+    uneven = {
+        task["name"]: task["evenness"]
+        for task in tasks
+        if task["evenness"]
+        and task["evenness"]["p"] < _UNEVEN_P
+        and task["evenness"]["most"] > _UNEVEN_RATIO * task["evenness"]["least"]
+    }
+    if uneven:
+        detail = f"p < {_UNEVEN_P}, and one more than {_UNEVEN_RATIO} times as often as another: {_named(uneven)}"
+        found.append(_one("warning", f"{_count(uneven, 'task')} with unevenly used templates", detail, "templates"))
+    return found
+
+
+def _answers(report: Mapping[str, Any]) -> list[dict[str, str]]:
+    constant = {
+        one["task"]: len(one["labels"]) for one in report["labels"] if any(len(w["labels"]) == 1 for w in one["wordings"])
+    }
+    skewed = {
+        one["task"]: one["majority"] for one in report["labels"] if one["majority"] > _MAJORITY and one["task"] not in constant
+    }
+    found = []
+    if constant:
+        found.append(
+            _one(
+                "warning",
+                f"{_count(constant, 'task')} with a wording that always has the same answer",
+                _named(constant),
+                "labels",
+            )
+        )
+    if skewed:
+        title = f"{_count(skewed, 'task')} in which one answer is right more than {100 * _MAJORITY:.0f} % of the time"
+        found.append(_one("warning", title, _named(skewed), "labels"))
+    return found
+
+
+def _rows(report: Mapping[str, Any]) -> list[dict[str, str]]:
+    density = report["density"]["mean"]
+    detail = f"rows of {report['dataset']['length']:,} tokens are {100 * density:.1f} % full"
+    return [
+        _one("warning", "Rows are badly filled", detail, "density")
+        if density < _DENSITY
+        else _one("good", "Rows are well filled", detail, "density")
+    ]
+
+
+def _named(names: Mapping[str, Any], most: int = 3) -> str:
+    shown = list(names)[:most]
+    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _count(things: Mapping[str, Any], name: str) -> str:
+    return f"{len(things):,} {name}{'s' * (len(things) != 1)}"
+
+
+def _one(gravity: str, title: str, detail: str, section: str) -> dict[str, str]:
+    return {"gravity": gravity, "title": title, "detail": detail, "section": section}

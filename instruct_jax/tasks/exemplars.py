@@ -119,15 +119,32 @@ class _Twins:
         return True
 
 
-def within_budget(exemplars: Sequence[Instance], budget: int, tokens: Callable[[Sequence[Instance]], int]) -> list[Instance]:
-    """The first exemplars, as many as have at most `budget` tokens together.
+def within_budget(
+    exemplars: Sequence[Instance],
+    budget: int,
+    alone: Callable[[Instance], int],
+    together: Callable[[Sequence[Instance]], int],
+) -> list[Instance]:
+    """The first exemplars, as many as have at most `budget` tokens, each by itself and all together.
 
     Args:
       exemplars: in order.
       budget: tokens.
-      tokens: how many tokens some of them have as they stand in the prompt.
+      alone: how many tokens one of them has.
+      together: how many some of them have as they stand in the prompt; asked only where a few tokens would decide.
     """
-    kept = list(exemplars)
-    while kept and tokens(kept) > budget:
+    kept: list[Instance] = []
+    room = budget
+    for one in exemplars:
+        room -= alone(one)
+        if room < 0:
+            break
+        kept.append(one)
+    if room >= _SEAM * len(kept):
+        return kept
+    while kept and together(kept) > budget:
         kept.pop()
     return kept
+
+
+_SEAM = 4  # no joining of two texts has been seen to add as many tokens

@@ -1,17 +1,20 @@
 """An instruction task's records in the shape of prompt settings: which one a record wears, and what it then reads like."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.exemplars import Exemplars, within_budget
 from instruct_jax.tasks.instruct import Instruct
-from instruct_jax.tasks.prompts import PromptSettings, weighted_choice
+from instruct_jax.tasks.prompts import Layout, PromptSettings, weighted_choice
 from instruct_jax.text.conversation import Conversation, Message
 from instruct_jax.text.options import DASHES
 from instruct_jax.text.templates import Instance, Template, choose
 from instruct_jax.text.tokenizer import Tokenizer
+
+_MOST_COUNTED = 1 << 18  # exemplars whose tokens are remembered, about 30 MB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Prompter:
         self.instruct, self._prompts, self._seed = instruct, tuple(prompts), seed
         self._exemplars, self._tokenizer = exemplars, tokenizer
         self._among = [instruct.trainable(setting) for setting in self._prompts]
+        self._counted: dict[bytes, int] = {}
 
     def example(self, record: Mapping[str, Any], epoch: int) -> Prompted:
         """The record as it is trained when it is used for the `epoch`-th time.
@@ -88,7 +92,10 @@ class Prompter:
                 key=self._key(record, epoch),
             )
             if chosen.budget is not None:
-                found = within_budget(found, chosen.budget, self._counter(chosen))
+                layout = chosen.layout
+                found = within_budget(
+                    found, chosen.budget, lambda one: self._alone(layout, one), lambda some: self._together(layout, some)
+                )
         messages = chosen.layout.messages(found, query)
         if chosen.system:
             key = f"system\0{self.instruct.content(record)}"
@@ -124,8 +131,18 @@ class Prompter:
     def _key(self, record: Mapping[str, Any], epoch: int) -> str:
         return f"{self._seed}\0{epoch}\0{self.instruct.content(record)}"
 
-    def _counter(self, setting: PromptSettings) -> Callable[[Sequence[Instance]], int]:
-        return lambda some: sum(map(len, self._tokenizer.encode_batch(setting.layout.texts(some))))
+    def _alone(self, layout: Layout, one: Instance) -> int:
+        """Tokens of one exemplar; counted once, since a record serves many queries."""
+        texts = layout.texts([one])
+        known = hashlib.blake2b("\0".join(texts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        if known not in self._counted:
+            if len(self._counted) == _MOST_COUNTED:
+                self._counted.clear()
+            self._counted[known] = sum(map(len, self._tokenizer.encode_batch(texts)))
+        return self._counted[known]
+
+    def _together(self, layout: Layout, some: Sequence[Instance]) -> int:
+        return sum(map(len, self._tokenizer.encode_batch(layout.texts(some))))
 
 
 def _always(record: Mapping[str, Any]) -> bool:

@@ -128,6 +128,18 @@ def test_a_query_that_cannot_be_worded_is_an_error():
 
 
 def test_exemplars_are_left_out_from_the_end_until_they_fit():
-    exemplars = [Instance("p" * size, "r") for size in (3, 5, 1)]
-    sizes = [len(within_budget(exemplars, budget, lambda some: sum(len(one.prompt) for one in some))) for budget in range(1, 11)]
-    assert sizes == [0, 0, 1, 1, 1, 1, 1, 2, 3, 3]
+    exemplars = [Instance("p" * size, "r") for size in (30, 50, 10)]
+
+    def given(budget, joined=0):
+        """How many, where joining them adds so many tokens to each."""
+        return len(
+            within_budget(
+                exemplars,
+                budget,
+                lambda one: len(one.prompt),
+                lambda some: sum(len(one.prompt) + joined for one in some),
+            )
+        )
+
+    assert [given(budget) for budget in (29, 30, 79, 80, 89, 90)] == [0, 1, 1, 2, 2, 3]
+    assert [given(budget, joined=3) for budget in (32, 33, 85, 86, 98, 99)] == [0, 1, 1, 2, 2, 3]

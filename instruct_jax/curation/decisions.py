@@ -43,6 +43,11 @@ class Decision:
 KEPT = Decision(True)
 
 
+def unwatched(count: int) -> None:
+    """The progress of a step that nobody watches."""
+    del count
+
+
 class Step(abc.ABC):
     """One rule of a curation. It sees all rows that the steps before it kept, so that it may compare them.
 

@@ -88,7 +88,7 @@ class Language(Filter):
     expected: tuple[str, ...] = ("en",)
     confidence: float = 0.9
     shortest: int = 60
-    looked_at: int = 2000
+    looked_at: int = 500
     part: Part = whole
 
     def __post_init__(self):
@@ -147,12 +147,12 @@ class AnswerInPrompt(Filter):
     sign: options and passages hold it by right.
 
     Attributes:
-      longest: an answer of at least this many words is looked for in all of the prompt; None: in its end alone. Extractive
-        tasks, and those that copy or correct a text, need a larger number or None.
+      long: an answer of at least this many words is looked for in all of the prompt; None: in its end alone. Options that are
+        whole sentences are found from 12 words on (46 of 2,940 rows of T0); tasks that copy a text need None.
       cues: words before a leaked answer at the end.
     """
 
-    longest: int | None = 12
+    long: int | None = 25
     cues: tuple[str, ...] = ("answer", "output", "label", "response", "solution", "target", "completion")
 
     @property
@@ -165,7 +165,7 @@ class AnswerInPrompt(Filter):
             return KEPT
         if asked[-len(answer) :] == answer and asked[: -len(answer)][-1:] and asked[-len(answer) - 1] in self.cues:
             return Decision(False, f"the prompt ends with its answer: {' '.join(answer):.80}", len(answer))
-        if self.longest is not None and len(answer) >= self.longest and f" {' '.join(answer)} " in f" {' '.join(asked)} ":
+        if self.long is not None and len(answer) >= self.long and f" {' '.join(answer)} " in f" {' '.join(asked)} ":
             return Decision(False, f"the answer stands in the prompt: {' '.join(answer):.80}", len(answer))
         return KEPT
 

@@ -24,14 +24,15 @@ AS_A_MODEL = (
 )
 # Said at the beginning, these refuse; later on they may be a character's words.
 REFUSING = (
-    *("i cannot help", "i can't help", "i cannot assist", "i can't assist", "i am not able to", "i'm not able to"),
+    *("i cannot help you", "i can't help you", "i cannot help with", "i can't help with", "i am not able to", "i'm not able to"),
+    *("i cannot assist", "i can't assist", "i can't do that"),
     *("i am unable to", "i'm unable to", "i cannot provide", "i can't provide", "i cannot fulfill", "i can't fulfill"),
     *("i won't be able to", "i will not be able to", "i cannot answer", "i can't answer", "i cannot comply", "i can't comply"),
     *("sorry but i cannot", "sorry but i can't", "i'm sorry i cannot", "i'm sorry i can't", "i must decline"),
 )
 # What is left of the page or form that a text was taken from.
 LEFT_BEHIND = (
-    *("all rights reserved", "terms of service", "terms of use apply", "privacy policy", "cookie policy", "we use cookies"),
+    *("all rights reserved", "terms of use apply", "read our privacy policy", "cookie policy", "we use cookies"),
     *("click here to", "sign up for our newsletter", "subscribe to our", "enable javascript", "javascript is disabled"),
     *("lorem ipsum", "share on facebook", "follow us on", "this page intentionally left blank", "advertisement continue reading"),
     *("insert your answer here", "insert text here", "your text here", "no input provided", "placeholder text"),

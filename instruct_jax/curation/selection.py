@@ -9,6 +9,7 @@ arXiv:2308.12032, whose rows of 1 and more are dropped as there; rows lie apart 
 (Weinberger et al. 2009, arXiv:0902.2206), where MoDS embeds them with a model; a cluster may have a quota.
 """
 
+import collections
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
@@ -44,7 +45,7 @@ class Best(Step):
       count, share: how many are chosen, as a number or as a share of the rows; set one of them.
       quality: what the pool is chosen by; None: all rows are the pool.
       pool: how many times as many rows as are chosen the pool has; 1 chooses by quality alone.
-      quota: at most this share of the chosen rows come from one cluster.
+      quota: at most this share of the chosen rows, and of the pool, come from one cluster.
       cluster: the field that names a row's cluster; rows without it are one cluster.
       dimensions: of the vectors.
       part: what makes rows different: whole, prompt or response.
@@ -85,19 +86,29 @@ class Best(Step):
                 reason = f"{self.quality.field} {scores[place]:.3f}, not below {self.quality.below:g}"
                 decisions[place] = Decision(False, reason, float(scores[place]))
             order = order[scores[order] < self.quality.below]
-        size = math.ceil(self.pool * wanted)
-        for rank, place in enumerate(order[size:].tolist(), size + 1):
-            decisions[place] = Decision(False, f"rank {rank} of {order.size} in quality, pool of {size}", float(scores[place]))
-        pool = order[:size]
-        names = [str(rows[place].fields.get(self.cluster, "")) for place in pool.tolist()]
         room = max(1, math.floor(self.quota * wanted))
-        vectors = word_vectors([self.part(rows[place].conversation) for place in pool.tolist()], self.dimensions, self.seed)
-        advance(len(rows) - min(wanted, pool.size))
+        size, share = math.ceil(self.pool * wanted), math.ceil(self.pool * room)
+        pool: list[int] = []
+        held: collections.Counter[str] = collections.Counter()
+        for rank, place in enumerate(order.tolist(), 1):
+            name = self._cluster(rows[place])
+            if len(pool) < size and held[name] < share:
+                pool.append(place)
+                held[name] += 1
+            else:
+                limit = f"pool of {size}" + (f", {share} of a cluster" if share < size else "")
+                decisions[place] = Decision(False, f"rank {rank} of {order.size} in quality, {limit}", float(scores[place]))
+        names = [self._cluster(rows[place]) for place in pool]
+        vectors = word_vectors([self.part(rows[place].conversation) for place in pool], self.dimensions, self.seed)
+        advance(len(rows) - min(wanted, len(pool)))
         for rank, (chosen, distance) in enumerate(k_center(vectors, wanted, names, room), 1):
             advance(1)
             about = {"rank": rank, "distance": round(distance, 4)}
-            decisions[int(pool[chosen])] = Decision(True, f"chosen as number {rank}", float(scores[pool[chosen]]), about)
+            decisions[pool[chosen]] = Decision(True, f"chosen as number {rank}", float(scores[pool[chosen]]), about)
         return decisions
+
+    def _cluster(self, row: Row) -> str:
+        return str(row.fields.get(self.cluster, ""))
 
 
 def word_vectors(texts: Sequence[str], dimensions: int, seed: int = 0) -> np.ndarray:

@@ -85,10 +85,12 @@ def _asked(messages: list[Any], where: str) -> list[str]:
     turns = []
     for one in messages:
         role, text = (
-            (one.get("role"), one.get("content")) if isinstance(one, Mapping) else (one if len(one) == 2 else (None, None))
+            (one.get("role"), one.get("content"))
+            if isinstance(one, Mapping)
+            else (tuple(one) if isinstance(one, list) and len(one) == 2 else (None, None))
         )
         if not isinstance(role, str) or not isinstance(text, str):
-            raise InputError(f"{where}: {one!r:.60} is no message; expected a role and a text")
+            raise InputError(f"{where}: {one!s:.60} is no message; expected a role and a text")
         turns.append((role, text))
     if turns and turns[-1][0] == "assistant":
         turns = turns[:-1]

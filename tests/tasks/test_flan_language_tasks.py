@@ -81,7 +81,7 @@ SAID_OF_LAST_CLASS = {
     },
     "sentiment140": {  # 4, positive
         "mood": "a good mood",
-        "emoticon": ":)",
+        "emoticon": "a smile",
         "options": "positive",
         "happy": "yes",
         "brand": "compliment",

@@ -69,10 +69,10 @@ _CFQ = (
 _SCAN = (
     Template("robot", 'A robot is told to "{commands}". Write out its actions, one after the other.', response="{actions}"),
     Template(
-        "expand", "Expand the command into primitive actions such as I_WALK and I_TURN_LEFT.\n{commands}", response="{actions}"
+        "expand", "Write the command as primitive actions such as I_WALK and I_TURN_LEFT.\n{commands}", response="{actions}"
     ),
     Template("console", "> {commands}\nActions:", response="{actions}"),
-    Template("compile", "Compile this instruction for a walking machine: {commands}", response="{actions}"),
+    Template("compile", "Translate this instruction into actions of a walking machine: {commands}", response="{actions}"),
     Template("game", "In a game you are asked to {commands}. Which moves do you make, in order?", response="{actions}"),
     Template(
         "which_command", "Which command led to this sequence of actions? {actions}", response="{commands}", original_task=False

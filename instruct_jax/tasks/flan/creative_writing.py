@@ -6,7 +6,7 @@ from instruct_jax.text.templates import Template
 CLUSTER = "creative_writing"
 
 _DOLLY_WRITING = (
-    Template("plain", "{request}", response="{text}"),
+    Template("in_full", "{request}\n\nPlease write it out in full.", response="{text}"),
     Template("please", "Please write something for me. {request}", response="{text}"),
     Template("commission", "You are a writer and take a commission: {request}", response="{text}"),
     Template("imagination", "Let your imagination run.\n\n{request}", response="{text}"),
@@ -21,16 +21,19 @@ _DOLLY_WRITING = (
         "brief", "{text}\n\nWrite the brief that a writer got for the piece above.", response="{request}", original_task=False
     ),
     Template(
-        "write_reserved", "Here is a request for a piece of writing. Fulfil it.\n\n{request}", response="{text}", reserved=True
+        "write_reserved",
+        "Here is a request for a piece of writing. Do what it asks.\n\n{request}",
+        response="{text}",
+        reserved=True,
     ),
     Template("style_reserved", "{request}\n\nTake care with the style.", response="{text}", reserved=True),
     Template("try_reserved", "Try your hand at this: {request}", response="{text}", reserved=True),
 )
 
 _DOLLY_BRAINSTORMING = (
-    Template("plain", "{request}", response="{ideas}"),
-    Template("ideas", "I need ideas. {request}", response="{ideas}"),
-    Template("meeting", "We sit together to brainstorm, and the first question is: {request}", response="{ideas}"),
+    Template("suggest", "{request}\n\nWhat would you suggest?", response="{ideas}"),
+    Template("ideas", "Give me ideas. {request}", response="{ideas}"),
+    Template("meeting", "We sit together to brainstorm. What can you say to the first question? {request}", response="{ideas}"),
     Template("think", "Think of as many good answers as you can.\n\n{request}", response="{ideas}"),
     Template("list", "Question: {request}\nIdeas:", response="{ideas}"),
     Template(
@@ -42,14 +45,16 @@ _DOLLY_BRAINSTORMING = (
     Template(
         "flip_chart", "The flip chart says:\n{ideas}\nWhat were they thinking about?", response="{request}", original_task=False
     ),
-    Template("come_up_reserved", "Come up with something: {request}", response="{ideas}", reserved=True),
-    Template("stuck_reserved", "I am stuck and would be glad of suggestions.\n{request}", response="{ideas}", reserved=True),
+    Template("come_up_reserved", "Find some answers to this: {request}", response="{ideas}", reserved=True),
+    Template(
+        "stuck_reserved", "I am stuck with this question. Please make suggestions.\n{request}", response="{ideas}", reserved=True
+    ),
     Template("answer_reserved", "{request}\n\nLet me hear what comes to your mind.", response="{ideas}", reserved=True),
 )
 
 _LAMBADA = (
     Template("last_word", "The last word of this passage from a novel is missing. Which is it?\n\n{passage}", response="{word}"),
-    Template("author", "You are the author and one word short of the end:\n{passage}", response="{word}"),
+    Template("author", "You are the author and one word short of the end. Supply it.\n{passage}", response="{word}"),
     Template("complete", "Complete the last sentence with one word.\n{passage} ...", response="{word}"),
     Template("torn", "A page is torn and ends so: {passage}\nThe next word must have been", response="{word}"),
     Template("guess", "{passage} ___\n\nFill in the blank.", response="{word}"),

@@ -197,7 +197,7 @@ _CONLL = (
     Template(
         "weave", "{names}\n\nA wire report mentions all of these. Give its line.", response="{sentence}", original_task=False
     ),
-    Template("recognise_reserved", "Recognise the named entities. {sentence}", response="{names}", reserved=True),
+    Template("recognise_reserved", "Find the named entities in this text. {sentence}", response="{names}", reserved=True),
     Template(
         "proper_reserved",
         "Which proper names stand in the text below, and what do they name?\n\n{sentence}",
@@ -298,7 +298,7 @@ DATASETS = (
         _COLA,
         record=_cola,
         classes=("unacceptable", "acceptable"),
-        splits={"train": "train", "test": "validation"},
+        splits={"train": "train", "validation": "validation"},
         reference="Warstadt et al. 2018, arXiv:1805.12471",
     ),
     FlanDataset(
@@ -309,7 +309,7 @@ DATASETS = (
         _WIC,
         record=_wic,
         classes=("False", "True"),
-        splits={"train": "train", "test": "validation"},
+        splits={"train": "train", "validation": "validation"},
         reference="Pilehvar and Camacho-Collados 2019, arXiv:1808.09121",
     ),
     FlanDataset(

@@ -181,7 +181,7 @@ _PAWS = (
     ),
     Template(
         "rewrite",
-        "Rearrange or exchange a few words of this sentence, so that the result {relation}: {sentence1}",
+        "Change a few words of this sentence, or their order. Write a version that {relation}: {sentence1}",
         response="{sentence2}",
         original_task=False,
     ),
@@ -332,7 +332,7 @@ DATASETS = (
         _QQP,
         record=_qqp,
         classes=("not_duplicate", "duplicate"),
-        splits={"train": "train", "test": "validation"},
+        splits={"train": "train", "validation": "validation"},
         reference="Iyer et al. 2017 (Quora Question Pairs); Wang et al. 2018, arXiv:1804.07461",
     ),
     FlanDataset(
@@ -342,7 +342,7 @@ DATASETS = (
         ("sentence1", "sentence2", "label", "score"),
         _STSB,
         record=_stsb,
-        splits={"train": "train", "test": "validation"},
+        splits={"train": "train", "validation": "validation"},
         reference="Cer et al. 2017, arXiv:1708.00055",
     ),
     FlanDataset(

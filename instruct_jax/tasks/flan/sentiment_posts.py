@@ -6,7 +6,11 @@ from instruct_jax.text.templates import Template
 
 _SENTIMENT140 = (
     Template("mood", "What mood is the author of this tweet in?\n{text}", choices=("a bad mood", "a good mood")),
-    Template("emoticon", 'An emoticon was cut off the end of this tweet: "{text}" Was it :) or :( ?', choices=(":(", ":)")),
+    Template(
+        "emoticon",
+        'An emoticon was cut off the end of this tweet: "{text}" Was it a smile or a frown?',
+        choices=("a frown", "a smile"),
+    ),
     Template("options", "Tweet: {text}\nLabel the sentiment.\n{options}", choices=("negative", "positive")),
     Template("happy", 'Somebody tweets "{text}". Do they sound happy?', choices=("no", "yes")),
     Template(

@@ -129,7 +129,7 @@ _AMAZON = (
     Template("number", "On a scale from 1 to 5, how much did the buyer like it? {review}", choices=("1", "2", "3", "4", "5")),
     Template(
         "verdict",
-        "Review of {title}: {review}\nBoil the reader's verdict down to one word: awful, poor, middling, good or excellent.",
+        "Review of {title}: {review}\nGive the reader's verdict in one word: awful, poor, middling, good or excellent.",
         choices=("awful", "poor", "middling", "good", "excellent"),
     ),
     Template(

@@ -14,7 +14,7 @@ _COMMON_GEN = (
     Template("concepts", "Which concepts is this sentence built from? {sentence}", response="{concepts}", original_task=False),
     Template(
         "key_words",
-        "{sentence}\n\nReduce that to the base forms of its key words, separated by commas.",
+        "{sentence}\n\nList the base forms of the key words in that, separated by commas.",
         response="{concepts}",
         original_task=False,
     ),
@@ -27,7 +27,7 @@ _COMMON_GEN = (
     ),
     Template(
         "teacher_reserved",
-        "The teacher writes {concepts} on the board and asks for a sentence.",
+        "The teacher writes {concepts} on the board. Which sentence can be made of these?",
         response="{sentence}",
         reserved=True,
     ),
@@ -39,7 +39,7 @@ _DART = (
     ),
     Template("database", "A database returns\n{triples}\nRead it out to somebody in plain English.", response="{text}"),
     Template("triples", "Triples:\n{triples}\nText:", response="{text}"),
-    Template("cover", "Cover every line below in a sentence or two.\n{triples}", response="{text}"),
+    Template("cover", "Write a sentence or two that cover every line below.\n{triples}", response="{text}"),
     Template("no_tables", "{triples}\n\nMy readers dislike tables. How would you write that?", response="{text}"),
     Template(
         "extract",
@@ -53,7 +53,7 @@ _DART = (
         response="{triples}",
         original_task=False,
     ),
-    Template("verbalise_reserved", "Verbalise this data.\n{triples}", response="{text}", reserved=True),
+    Template("verbalise_reserved", "Put this data into words.\n{triples}", response="{text}", reserved=True),
     Template(
         "express_reserved",
         "Express the relations listed here in natural language.\n\n{triples}",
@@ -87,7 +87,7 @@ _WEB_NLG = (
         response="{text}",
         reserved=True,
     ),
-    Template("in_words_reserved", "In full sentences, please: {triples}", response="{text}", reserved=True),
+    Template("in_words_reserved", "Say this in full sentences, please: {triples}", response="{text}", reserved=True),
 )
 
 _E2E = (
@@ -131,7 +131,7 @@ _CS_RESTAURANTS = (
     Template("which_act", "Which dialogue act is this Czech sentence? {text}", response="{act}", original_task=False),
     Template(
         "annotate",
-        "Annotate what the Czech assistant said with an act and its slots.\n{text}",
+        "Give the act and its slots for what the Czech assistant said.\n{text}",
         response="{act}",
         original_task=False,
     ),

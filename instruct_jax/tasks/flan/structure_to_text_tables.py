@@ -52,7 +52,9 @@ _WIKI_BIO = (
     Template("biography", "Write the opening of a biography from this infobox.\n\n{infobox}", response="{text}"),
     Template("who", "Who is {name}? Use what is given.\n{infobox}", response="{text}"),
     Template("first_sentences", "{infobox}\n\nHow might the Wikipedia article on {name} begin?", response="{text}"),
-    Template("programme", "For a conference programme, introduce {name} in short.\nData:\n{infobox}", response="{text}"),
+    Template(
+        "programme", "Write a short introduction of {name} for a conference programme.\nData:\n{infobox}", response="{text}"
+    ),
     Template("profile", "Profile:\n{infobox}\nThe same as running text:", response="{text}"),
     Template(
         "infobox",
@@ -61,9 +63,7 @@ _WIKI_BIO = (
         original_task=False,
     ),
     Template("name", "Whose biography begins like this? {text}", response="{name}", original_task=False),
-    Template(
-        "introduce_reserved", "Introduce the person that this table describes.\n{infobox}", response="{text}", reserved=True
-    ),
+    Template("introduce_reserved", "Tell us about the person in this table.\n{infobox}", response="{text}", reserved=True),
     Template("lead_reserved", "Write the lead paragraph on {name}.\n\n{infobox}", response="{text}", reserved=True),
     Template("in_prose_reserved", "{infobox}\n\nTell this in prose.", response="{text}", reserved=True),
 )

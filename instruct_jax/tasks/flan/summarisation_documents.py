@@ -10,7 +10,7 @@ _BILLSUM = (
     Template("in_short", "{title}\n\n{text}\n\nWhat would this bill do?", response="{summary}"),
     Template(
         "lawmaker",
-        "A lawmaker has to vote on the bill below and asks for its provisions in short.\n\n{text}",
+        "A lawmaker has to vote on the bill below. What are its provisions, in short?\n\n{text}",
         response="{summary}",
     ),
     Template("citizen", "Explain to citizens what the following piece of legislation changes.\n{text}", response="{summary}"),
@@ -33,7 +33,7 @@ _BIG_PATENT = (
     Template("invention", "{description}\n\nWhat has been invented here?", response="{abstract}"),
     Template("examiner", "For a patent examiner, sum up what the applicant describes:\n{description}", response="{abstract}"),
     Template("form", "Description of the invention: {description}\nAbstract:", response="{abstract}"),
-    Template("investor", "An investor wants the idea of this patent in one paragraph.\n\n{description}", response="{abstract}"),
+    Template("investor", "An investor has a minute. What is the idea of this patent?\n\n{description}", response="{abstract}"),
     Template(
         "describe",
         "Write the detailed description that belongs to this patent abstract.\n\n{abstract}",
@@ -61,10 +61,10 @@ _PAPERS = (
     Template("findings", "{article}\n\nWhat was studied here, how, and what came out?", response="{abstract}"),
     Template(
         "journal",
-        "A journal asks for an abstract before it sends this manuscript out to review.\n\n{article}",
+        "A journal sends no manuscript to review without an abstract. Supply it for this one.\n\n{article}",
         response="{abstract}",
     ),
-    Template("reading_group", "Introduce this paper to a reading group in one paragraph. {article}", response="{abstract}"),
+    Template("reading_group", "Tell a reading group in one paragraph what this paper does. {article}", response="{abstract}"),
     Template("manuscript", "Manuscript: {article}\n\nAbstract:", response="{abstract}"),
     Template("paper", "Write the paper that this abstract announces.\n\n{abstract}", response="{article}", original_task=False),
     Template(
@@ -81,7 +81,10 @@ _PAPERS = (
         reserved=True,
     ),
     Template(
-        "index_reserved", "An index of papers needs an abstract for this one: {article}", response="{abstract}", reserved=True
+        "index_reserved",
+        "An index of papers has no abstract yet for the paper below. Write one.\n\n{article}",
+        response="{abstract}",
+        reserved=True,
     ),
 )
 
@@ -117,7 +120,9 @@ _PUBMED = (
 )
 
 _GOV_REPORT = (
-    Template("brief", 'The report "{title}" is long. Brief a member of parliament on it.\n\n{report}', response="{summary}"),
+    Template(
+        "brief", 'The report "{title}" is long. What should a member of parliament know of it?\n\n{report}', response="{summary}"
+    ),
     Template("executive", "Write the executive summary of this government report.\n\n{report}", response="{summary}"),
     Template("what_it_says", "{report}\n\nWhat does this report establish, and for whom does it matter?", response="{summary}"),
     Template("press", "Tell the press what the following report contains.\n{report}", response="{summary}"),

@@ -96,7 +96,7 @@ _MEDIA_SUM = (
 
 _ROTTEN_TOMATOES = (
     Template("consensus", 'What is the consensus of these critics on "{movie}"?\n\n{reviews}', response="{consensus}"),
-    Template("boil_down", "Boil these opinions on a film down to one statement.\n{reviews}", response="{consensus}"),
+    Template("boil_down", "Sum these opinions on a film up in one statement.\n{reviews}", response="{consensus}"),
     Template("poster", "{movie}\n\n{reviews}\n\nIn a sentence, how was the film received?", response="{consensus}"),
     Template(
         "common", "Find what these short reviews have in common and say it like a critic.\n\n{reviews}", response="{consensus}"
@@ -126,7 +126,12 @@ _IDEBATE = (
     ),
     Template("thesis", "{arguments}\n\nThesis of the above:", response="{claim}"),
     Template("heading", "Find a heading in the form of a full sentence for this argument.\n{arguments}", response="{claim}"),
-    Template("argue", 'The debate is "{debate}". Argue at length that {claim}', response="{arguments}", original_task=False),
+    Template(
+        "argue",
+        'The debate is "{debate}". Write the argument for this point: {claim}',
+        response="{arguments}",
+        original_task=False,
+    ),
     Template("defend", "Give sentences in defence of this claim.\n{claim}", response="{arguments}", original_task=False),
     Template("motion", "In which debate would somebody say this? {claim}", response="{debate}", original_task=False),
     Template("point_reserved", "What is the point of the person who says this?\n{arguments}", response="{claim}", reserved=True),

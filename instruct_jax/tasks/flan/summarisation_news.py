@@ -9,7 +9,11 @@ _CNN = (
     Template("highlights", "{article}\n\nWhat are the highlights of this article?", response="{summary}"),
     Template("bullet_points", "List the main points of the story below, one to a line.\n\n{article}", response="{summary}"),
     Template("no_time", "I have no time to read this. What does it say?\n\n{article}", response="{summary}"),
-    Template("anchor", "A news anchor needs three or four short sentences from this report.\n{article}", response="{summary}"),
+    Template(
+        "anchor",
+        "A news anchor has time for three or four short sentences. Write them from this report.\n{article}",
+        response="{summary}",
+    ),
     Template(
         "box", "Fill the summary box that stands beside this article.\n\nArticle: {article}\n\nSummary:", response="{summary}"
     ),
@@ -33,7 +37,7 @@ _CNN = (
         reserved=True,
     ),
     Template(
-        "briefing_reserved", "Prepare a short briefing on this piece of news.\n\n{article}", response="{summary}", reserved=True
+        "briefing_reserved", "Write a short briefing on this piece of news.\n\n{article}", response="{summary}", reserved=True
     ),
 )
 
@@ -45,7 +49,7 @@ _GIGAWORD = (
     Template("subeditor", "As a sub-editor, give this wire report a title.\n\n{document}", response="{headline}"),
     Template(
         "expand",
-        'Open a story under the headline "{headline}" with one full sentence.',
+        'Write the full sentence that opens a story under the headline "{headline}".',
         response="{document}",
         original_task=False,
     ),
@@ -63,9 +67,7 @@ _GIGAWORD = (
 )
 
 _MULTI_NEWS = (
-    Template(
-        "merge", "Several papers covered one event. Merge their reports into one summary.\n\n{articles}", response="{summary}"
-    ),
+    Template("merge", "Several papers covered one event. Make one summary of their reports.\n\n{articles}", response="{summary}"),
     Template(
         "digest", "{articles}\n\nWrite a digest of these articles for somebody who has read none of them.", response="{summary}"
     ),

@@ -18,12 +18,14 @@ def news(source: str, target: str = "English") -> tuple[Template, ...]:
         Template("agency", f"A {source} news agency reports:\n{{source}}\nHow would that read in {target}?", response="{target}"),
         Template("pair", f"{source}: {{source}}\n{target}:", response="{target}"),
         Template("no_source_language", f"I do not speak {source}. What does this say?\n\n{{source}}", response="{target}"),
-        Template("desk", f"The {target} desk needs this sentence from the {source} edition. {{source}}", response="{target}"),
+        Template(
+            "desk", f"For the {target} desk, translate this sentence from the {source} edition. {{source}}", response="{target}"
+        ),
         Template("back", f"{{target}}\n\nPut this sentence into {source}.", response="{source}", original_task=False),
         Template(
             "edition", f"For the {source} edition, translate: {{target}}\nTranslation:", response="{source}", original_task=False
         ),
-        Template("render_reserved", f'Render "{{source}}" in {target}.', response="{target}", reserved=True),
+        Template("render_reserved", f'Express "{{source}}" in {target}.', response="{target}", reserved=True),
         Template("say_reserved", f"{{source}}\nSay it in {target}.", response="{target}", reserved=True),
         Template(
             "translate_reserved",
@@ -50,7 +52,7 @@ def talks(source: str, target: str = "English") -> tuple[Template, ...]:
         Template("spoken", f"Translate this spoken {source} into natural {target}.\n{{source}}", response="{target}"),
         Template(
             "dub",
-            f"The talk is to be dubbed into {source}. The next line is: {{target}}",
+            f"The talk is to be dubbed into {source}. Translate its next line: {{target}}",
             response="{source}",
             original_task=False,
         ),
@@ -77,9 +79,13 @@ def web_pages(source: str, target: str = "English") -> tuple[Template, ...]:
     return (
         Template("browser", f"A browser offers to show this page in {target}: {{source}}", response="{target}"),
         Template("shop", f"I found this on a {source} web site. Please translate.\n\n{{source}}", response="{target}"),
-        Template("localise", f"Localise the text of the site from {source} to {target}.\n{{source}}", response="{target}"),
+        Template(
+            "localise",
+            f"This text of a web site is in {source}. Write it for visitors who read {target}.\n{{source}}",
+            response="{target}",
+        ),
         Template("versions", f"[{source} version] {{source}}\n[{target} version]", response="{target}"),
-        Template("traveller", f"A traveller who reads only {target} asks what this says: {{source}}", response="{target}"),
+        Template("traveller", f"What does this page say to a traveller who reads only {target}? {{source}}", response="{target}"),
         Template(
             "back", f"Make a {source} version of this piece of a web page.\n{{target}}", response="{source}", original_task=False
         ),
@@ -91,7 +97,7 @@ def web_pages(source: str, target: str = "English") -> tuple[Template, ...]:
         ),
         Template("translate_reserved", f"{{source}}\n\nTranslate the above to {target}.", response="{target}", reserved=True),
         Template("page_reserved", f"Give the {target} for this text of a page: {{source}}", response="{target}", reserved=True),
-        Template("from_to_reserved", f"From {source} to {target}: {{source}}", response="{target}", reserved=True),
+        Template("from_to_reserved", f"Turn this from {source} to {target}: {{source}}", response="{target}", reserved=True),
     )
 
 
@@ -105,13 +111,13 @@ def encyclopedias(source: str, target: str = "English") -> tuple[Template, ...]:
         Template(
             "article", f"This stands in a {source} encyclopedia. Translate it into {target}.\n{{source}}", response="{target}"
         ),
-        Template("editor", f"Carry this sentence over to the {target} article: {{source}}", response="{target}"),
+        Template("editor", f"The {target} article lacks this sentence. Add it in {target}: {{source}}", response="{target}"),
         Template("learn", f"{{source}}\n\nWhat do I learn from this {source} sentence? Answer in {target}.", response="{target}"),
         Template("entry", f"{source} entry: {{source}}\n{target} entry:", response="{target}"),
         Template("reader", f"Help a reader of {target} to understand: {{source}}", response="{target}"),
         Template(
             "write_source",
-            f"The {source} article lacks this sentence. Add it in {source}.\n{{target}}",
+            f"How would a {source} encyclopedia put this?\n{{target}}",
             response="{source}",
             original_task=False,
         ),
@@ -162,8 +168,8 @@ def leaflets(source: str, target: str = "English") -> tuple[Template, ...]:
         Template(
             "leaflet", f"Translate this line of a {source} package leaflet into {target}.\n\n{{source}}", response="{target}"
         ),
-        Template("patient", f"A patient who speaks {target} asks what is written here: {{source}}", response="{target}"),
-        Template("agency", f"An agency for medicines needs the {target} version of this.\n{{source}}", response="{target}"),
+        Template("patient", f"A patient who speaks {target} cannot read this. What does it say? {{source}}", response="{target}"),
+        Template("agency", f"Write the {target} version of this for an agency for medicines.\n{{source}}", response="{target}"),
         Template("columns", f"{source} | {{source}}\n{target} |", response="{target}"),
         Template("terms", f"{{source}}\n\nIn {target}, with the proper medical terms:", response="{target}"),
         Template(

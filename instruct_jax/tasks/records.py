@@ -204,7 +204,7 @@ class ArrayFile(RowFile):
       InputError: it is no array, or a damaged one. What is wrong within an element is told when the element is read.
     """
 
-    kind = "a JSON array"
+    kind = "JSON"
 
     def __init__(self, path: Path, name: str | None = None):
         self.name, self._path = name or str(path), path

@@ -49,8 +49,8 @@ class FlanRecords:
                 yield record
         if not given:
             raise InputError(
-                f"task {task_name(self.dataset)}: none of its {seen:,} examples gives a question with an answer; is the split one "
-                "whose answers are public?"
+                f"task {task_name(self.dataset)}: none of its {seen:,} examples gives a question with an answer; is the split "
+                "one whose answers are public?"
             )
         if given < seen:
             left_out = f"{seen - given:,} of {seen:,} examples left out (no answer, a blank text, or options that do not hold it)"

@@ -13,7 +13,7 @@ _COPA = (
     ),
     Template("friend", 'A friend tells you: "{premise}" You are asked for the {kind}. Choose.\n{options}'),
     Template("reason", "Use everyday knowledge.\nSituation: {premise}\nIts most probable {kind}:"),
-    Template("complete", "{premise} {connective}"),
+    Template("complete", "Complete the second sentence. {premise} {connective}"),
     Template(
         "invent_premise",
         "{connective} {answer}\nWhat sentence might have stood in front of this?",
@@ -157,7 +157,7 @@ _COS_E = with_reasoning(
         ),
         Template(
             "which_question",
-            "Somebody was asked a question, had these to choose from\n{choices}\nand rightly chose {answer}. What was the question?",
+            "Somebody was asked a question and rightly chose {answer} from these: {choices}. What was the question?",
             response="{question}",
             original_task=False,
         ),

@@ -1,7 +1,7 @@
 # What one does with this project, each a target: `make help`.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test parity lint bench clean
+.PHONY: help setup demo test parity prepare-beam lint bench clean
 
 VENV ?= .venv
 PYTHON ?=
@@ -10,10 +10,13 @@ INSTALLED := $(VENV)/.installed
 PARITY ?= .venv-parity
 PARITY_PYTHON ?=
 PARITY_TORCH ?=
+BEAM ?= .venv-beam
+ARGS ?=
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  variables: VENV=$(VENV) (environment to use), PYTHON=... (python to make it with; default: the newest of 3.12, 3.11)"
+	@echo "  of prepare-beam: BEAM=$(BEAM) (its environment), ARGS=..."
 	@echo "  of parity: PARITY=$(PARITY), PARITY_PYTHON=... (default: 3.11, else 3.12), PARITY_TORCH='--index-url ...' (where pip finds a torch for CPUs)"
 
 setup: $(INSTALLED) ## make .venv with pinned packages; done once, and again when the pins change
@@ -49,6 +52,22 @@ $(PARITY)/.installed: pyproject.toml constraints/py311.txt constraints/py312.txt
 	$$python -m venv --clear $(PARITY); \
 	$(PARITY)/bin/pip install --disable-pip-version-check --quiet $$pins $(PARITY_TORCH) torch; \
 	$(PARITY)/bin/pip install --disable-pip-version-check --quiet $$pins -e '.[parity]'; \
+	touch $@
+
+prepare-beam: $(BEAM)/.installed ## prepare as an Apache Beam pipeline, in an environment of its own: ARGS='--gin_file=... -- --runner=...'
+ifeq ($(ARGS),)
+	@echo "$(BEAM) is ready; run a recipe of prepare with: make prepare-beam ARGS='--gin_file=RECIPE --gin.WORKDIR=... -- --runner=...'"
+else
+	$(BEAM)/bin/instruct-jax-beam $(ARGS)
+endif
+
+# Beam wants an older numpy and protobuf than the rest.
+$(BEAM)/.installed: pyproject.toml constraints/beam.txt
+	@set -e; \
+	python=$(or $(PYTHON),$$(launch/find_python.sh 3.11 3.12)); \
+	echo "setting up $(BEAM) with $$python (about 4 minutes)"; \
+	$$python -m venv --clear $(BEAM); \
+	$(BEAM)/bin/pip install --disable-pip-version-check --quiet -c constraints/beam.txt -e '.[beam]' pytest pytest-timeout pytest-xdist; \
 	touch $@
 
 lint: setup ## formatting and lint, changing nothing

@@ -16,7 +16,7 @@ import os
 import re
 import sys
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ _UNWRITABLE = {
     *(errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG),
 }
 # What libraries print while they are imported, unless the user asks for it.
-_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "GRPC_VERBOSITY": "ERROR"}
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "GRPC_VERBOSITY": "ERROR"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Arguments:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit status: 0, 2 for bad input, 130 when interrupted."""
-    for name, value in _QUIET.items():
+    for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` does, so that the user's own modules import either way
@@ -77,21 +77,13 @@ def _run(arguments: Arguments) -> int:
     check_names(recipe)
     if arguments.distributed:
         _join_processes()
-    program, constants = check_objects(recipe)
-    logging.getLogger("absl").setLevel(logging.ERROR)  # what orbax and tfds warn of concerns their own insides
-    text = recipe.text()
+    bound = bind(recipe)
     if arguments.print_config:
-        print(text, end="")
+        print(bound.text, end="")
         return 0
-    gin.clear_config(clear_constants=True)
-    for name, value in constants.items():
-        gin.constant(name, value)
-    gin.parse_config(text)
-    values = gin.get_bindings(program)
-    if "config" in inspect.signature(program).parameters:
-        values.setdefault("config", text)
+    values = bound.values()
     try:
-        program(**values)
+        bound.program(**values)
     except OSError as error:
         if error.errno in _UNWRITABLE and error.filename and _concerns(error.filename, values.get("workdir")):
             raise InputError(
@@ -99,6 +91,43 @@ def _run(arguments: Arguments) -> int:
             ) from None
         raise
     return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Bound:
+    """A program with all that its recipe says.
+
+    Attributes:
+      program: the function.
+      text: the recipe, flattened; a gin file of its own.
+      constants: of the recipe's modules that it names.
+    """
+
+    program: Callable[..., Any]
+    text: str
+    constants: Mapping[str, Any]
+
+    def values(self) -> dict[str, Any]:
+        """The program's arguments, evaluated now: the functions that the recipe calls are called."""
+        gin.clear_config(clear_constants=True)
+        for name, value in self.constants.items():
+            gin.constant(name, value)
+        gin.parse_config(self.text)
+        values = gin.get_bindings(self.program)
+        if "config" in inspect.signature(self.program).parameters:
+            values.setdefault("config", self.text)
+        return values
+
+
+def bind(recipe: Recipe) -> Bound:
+    """The program that a recipe names, its modules imported and its bindings checked.
+
+    Raises:
+      InputError: see `check_objects`.
+    """
+    program, constants = check_objects(recipe)
+    logging.getLogger("absl").setLevel(logging.ERROR)  # what orbax and tfds warn of concerns their own insides
+    return Bound(program, recipe.text(), constants)
 
 
 def _concerns(file: str | bytes | os.PathLike, workdir: str | os.PathLike | None) -> bool:

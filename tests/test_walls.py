@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "evals": {"core", "text", "artifacts", "model", "inference"},
     "plan": {"core", "model", "train", "objectives"},
 }
-DOOR = {"program.py", "recipe.py", "recipe_check.py", "__main__.py", "__init__.py", "errors.py", "progress.py"}
+DOOR = {"program.py", "beam.py", "recipe.py", "recipe_check.py", "__main__.py", "__init__.py", "errors.py", "progress.py"}
 # Only one room may import each of these, and only the door may import gin.
 PRIVATE = {"tensorflow": "tasks", "tensorflow_datasets": "tasks", "seqio": "tasks", "gin": "program.py"}
 WITHOUT_TENSORFLOW = ("train.loop", "model.decoder", "inference.decode", "evals.report")

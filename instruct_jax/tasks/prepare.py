@@ -27,7 +27,7 @@ from instruct_jax.tasks.words import load_words
 from instruct_jax.tasks.workers import all_cores
 from instruct_jax.text.conversation import ChatTemplate
 
-_PACKAGES = ("instruct-jax", "array-record", "numpy", "sentencepiece", "seqio", "tensorflow", "tokenizers")
+PACKAGES = ("instruct-jax", "array-record", "numpy", "sentencepiece", "seqio", "tensorflow", "tokenizers")
 _CACHE = ".token_cache"  # beside the dataset
 _SCRATCH = "scratch"
 _NAMES_SHOWN = 20
@@ -116,7 +116,7 @@ def prepare(
     if is_finished(folder, description):
         say(console, f"prepare: {folder} is finished and was made from the same; it stays as it is")
         return
-    made_by = versions(*_PACKAGES)
+    made_by = versions(*PACKAGES)
     partial = resumable_partial(folder, {"identity": description["identity"], "versions": made_by})
     materialise_ahead(job, tasks, partial / _SCRATCH, workers)
     opened = open_preparation(job, tasks, partial / _SCRATCH, _cache_folder(cache, folder))

@@ -132,7 +132,7 @@ def _texts(chosen: str, rejected: str) -> tuple[tuple[Message, ...], tuple[Messa
     unlike = (place for place, (one, other) in enumerate(zip(chosen, rejected, strict=False)) if one != other)
     shared = next(unlike, min(len(chosen), len(rejected)))
     cut = next((place for place in range(shared, 0, -1) if chosen[place - 1].isspace()), 0)
-    prompt, one, other = shared[:cut].strip(), chosen[cut:].strip(), rejected[cut:].strip()
+    prompt, one, other = chosen[:cut].strip(), chosen[cut:].strip(), rejected[cut:].strip()
     if not prompt or not one or not other:
         raise InputError(
             "fields 'chosen' and 'rejected': expected dialogues that begin with the same prompt and end in different answers, "

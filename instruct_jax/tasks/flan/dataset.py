@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import itertools
-import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from instruct_jax.errors import InputError
 from instruct_jax.text.templates import Template, fields_of
 
 Example = Mapping[str, Any]
-_ALL_SPLITS = types.MappingProxyType({"train": "train", "validation": "validation", "test": "test"})
+_SPLITS = ("train", "validation", "test")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +46,7 @@ class FlanDataset:
     record: Callable[[Example], Mapping[str, Any] | None] | None = None
     classes: tuple[str, ...] = ()
     class_feature: str = "label"
-    splits: Mapping[str, str] = _ALL_SPLITS
+    splits: Mapping[str, str] = dataclasses.field(default_factory=lambda: {name: name for name in _SPLITS})
     metrics: tuple[str, ...] = ("exact_match",)
     language: str = "en"
     reference: str = ""

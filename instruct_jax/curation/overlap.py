@@ -139,6 +139,10 @@ class ContaminationIndex:
         self.unowned = [(suite, entry.item) for place, (suite, entry) in enumerate(self._entries) if place not in found]
         self._words_of = functools.lru_cache(maxsize=4096)(self._item_words)
 
+    def items(self, suite: str) -> list[str]:
+        """What the texts of a suite are called, in order."""
+        return [entry.item for name, entry in self._entries if name == suite]
+
     def check(self, text: str) -> list[Hit]:
         """The evaluation texts that a training text holds, in the order of the suites and their texts; [] where it is clean."""
         hashes = word_hashes(text)

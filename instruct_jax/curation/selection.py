@@ -31,6 +31,7 @@ class Quality:
     Attributes:
       field: the row's field.
       below: rows of this much and more are dropped; None: none is. An IFD of 1 says that the prompt does not help the answer.
+        A row whose field is null, as of one that was too long to be annotated, is dropped too.
     """
 
     field: str = "ifd"
@@ -76,16 +77,18 @@ class Best(Step):
 
     def decide(self, rows: Sequence[Row], advance: Advance) -> list[Decision]:
         decisions = [Decision(False, "not chosen: others vary more")] * len(rows)
-        scores = np.zeros(len(rows)) if self.quality is None else np.array([number(row, self.quality.field) for row in rows])
+        scores = np.array([self._score(row) for row in rows])
         wanted = self.count if self.count is not None else math.ceil(self.share * len(rows))
         # A seeded order among equals, so that equal scores do not favour the beginning of a file.
         order = np.random.default_rng(self.seed).permutation(len(rows))
         order = order[np.argsort(-scores[order], kind="stable")]
-        if self.quality is not None and self.quality.below is not None:
-            for place in np.flatnonzero(scores >= self.quality.below).tolist():
-                reason = f"{self.quality.field} {scores[place]:.3f}, not below {self.quality.below:g}"
-                decisions[place] = Decision(False, reason, float(scores[place]))
-            order = order[scores[order] < self.quality.below]
+        if self.quality is not None:
+            below = np.inf if self.quality.below is None else self.quality.below
+            for place in np.flatnonzero(~(scores < below)).tolist():
+                limit = "not measured" if scores[place] == np.inf else f"{scores[place]:.3f}, not below {below:g}"
+                measure = None if scores[place] == np.inf else float(scores[place])
+                decisions[place] = Decision(False, f"{self.quality.field} {limit}", measure)
+            order = order[scores[order] < below]
         room = max(1, math.floor(self.quota * wanted))
         size, share = math.ceil(self.pool * wanted), math.ceil(self.pool * room)
         pool: list[int] = []
@@ -106,6 +109,13 @@ class Best(Step):
             about = {"rank": rank, "distance": round(distance, 4)}
             decisions[pool[chosen]] = Decision(True, f"chosen as number {rank}", float(scores[pool[chosen]]), about)
         return decisions
+
+    def _score(self, row: Row) -> float:
+        """The row's quality; infinite where it was not measured."""
+        if self.quality is None:
+            return 0.0
+        null = self.quality.field in row.fields and row.fields[self.quality.field] is None
+        return np.inf if null else number(row, self.quality.field)
 
     def _cluster(self, row: Row) -> str:
         return str(row.fields.get(self.cluster, ""))

@@ -43,7 +43,7 @@ def sample_rows(samples: Samples) -> Iterator[SampleRow | MalformedRow]:
             continue
         for sample in read:
             said = {*_said(sample), *samples.form.reads(fields)}
-            carried = {name: value for name, value in fields.items() if name not in said and value is not None}
+            carried = {name: value for name, value in fields.items() if name not in said}
             yield SampleRow(sample, Row(sample.conversation, str(sample.provenance), carried))
 
 
@@ -54,7 +54,7 @@ def _said(sample: Sample) -> dict[str, Any]:
     if sample.label is not None:
         return {"prompt": messages[:-1], "completion": messages[-1:], "label": sample.label}
     if sample.answer is not None and sample.conversation.messages[-1].role != "assistant":
-        return {"prompt": messages, "answer": sample.answer}
+        return {"prompt": messages, "ground_truth": sample.answer}
     if sample.conversation.is_document():
         return {"text": "\n\n".join(message.text for message in sample.conversation.messages)}
     answer = {} if sample.answer is None else {"answer": sample.answer}

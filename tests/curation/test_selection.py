@@ -32,6 +32,12 @@ def test_rows_of_ifd_one_and_more_are_dropped():
     assert decisions[4].about["rank"] == 1  # the highest below 1 comes first
 
 
+def test_a_row_that_was_not_measured_is_dropped_and_says_so():
+    decisions = Best(share=1.0).decide(rows(3, ifd=lambda k: [0.5, None, 0.3][k]), unwatched)
+    assert [one.keep for one in decisions] == [True, False, True]
+    assert (decisions[1].reason, decisions[1].measure) == ("ifd not measured", None)
+
+
 def test_a_pool_as_large_as_the_choice_is_the_best_by_quality():
     given = rows(40, ifd=lambda k: (k * 7 % 40) / 40)
     best = sorted(range(40), key=lambda k: -given[k].fields["ifd"])[:8]

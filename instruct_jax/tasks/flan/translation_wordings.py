@@ -17,7 +17,9 @@ def news(source: str, target: str = "English") -> tuple[Template, ...]:
         Template("into", f"Translate into {target}: {{source}}", response="{target}"),
         Template("agency", f"A {source} news agency reports:\n{{source}}\nHow would that read in {target}?", response="{target}"),
         Template("pair", f"{source}: {{source}}\n{target}:", response="{target}"),
-        Template("no_source_language", f"I do not speak {source}. What does this say?\n\n{{source}}", response="{target}"),
+        Template(
+            "no_source_language", f"I do not speak {source}. What does this say in {target}?\n\n{{source}}", response="{target}"
+        ),
         Template(
             "desk", f"For the {target} desk, translate this sentence from the {source} edition. {{source}}", response="{target}"
         ),
@@ -44,7 +46,11 @@ def talks(source: str, target: str = "English") -> tuple[Template, ...]:
     """
     return (
         Template("subtitle", f"Write the {target} subtitle for this line of a talk: {{source}}", response="{target}"),
-        Template("interpreter", f"You interpret from {source}. The speaker says: {{source}}\nYou say:", response="{target}"),
+        Template(
+            "interpreter",
+            f"You interpret from {source} into {target}. The speaker says: {{source}}\nYou say:",
+            response="{target}",
+        ),
         Template(
             "audience", f"{{source}}\n\nWhat does an audience hear that listens to the {target} channel?", response="{target}"
         ),
@@ -78,7 +84,9 @@ def web_pages(source: str, target: str = "English") -> tuple[Template, ...]:
     """
     return (
         Template("browser", f"A browser offers to show this page in {target}: {{source}}", response="{target}"),
-        Template("shop", f"I found this on a {source} web site. Please translate.\n\n{{source}}", response="{target}"),
+        Template(
+            "shop", f"I found this on a {source} web site. Please translate it into {target}.\n\n{{source}}", response="{target}"
+        ),
         Template(
             "localise",
             f"This text of a web site is in {source}. Write it for visitors who read {target}.\n{{source}}",
@@ -124,7 +132,7 @@ def encyclopedias(source: str, target: str = "English") -> tuple[Template, ...]:
         Template("into_source", f"Translate into {source}.\n\n{{target}}", response="{source}", original_task=False),
         Template("exact_reserved", f"Give an exact {target} translation.\n\n{{source}}", response="{target}", reserved=True),
         Template("what_reserved", f'What is "{{source}}" in {target}?', response="{target}", reserved=True),
-        Template("translate_reserved", f"Translate from {source}: {{source}}", response="{target}", reserved=True),
+        Template("translate_reserved", f"Translate from {source} to {target}: {{source}}", response="{target}", reserved=True),
     )
 
 

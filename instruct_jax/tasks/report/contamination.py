@@ -12,7 +12,7 @@ from instruct_jax.errors import InputError
 from instruct_jax.tasks.report.texts import Text
 
 _CONTEXT = 220  # characters shown on each side of a span
-_SHOWN_PER_SUITE = 12
+_SHOWN_PER_SUITE = 4
 
 
 class LeakCheck:
@@ -43,7 +43,7 @@ class LeakCheck:
                 raise InputError(f"ALLOW names {name!r}, which is neither a suite nor a task; {hint}")
         self._index, self._texts, self._tasks, self._allow = index, texts, tasks, set(allow)
         self.hits: list[dict[str, Any]] = []
-        self._shown: collections.Counter[str] = collections.Counter()
+        self._shown: dict[str, set[tuple[Any, ...]]] = collections.defaultdict(set)
 
     def add(self, text: Text) -> None:
         """Check one training text, prompt and response."""
@@ -71,8 +71,10 @@ class LeakCheck:
             "share": max(hit.share for hit in hits),
             "allowed": allowed,
         }
-        self._shown[longest.suite] += 1
-        if self._shown[longest.suite] <= _SHOWN_PER_SUITE:
+        shown = self._shown[longest.suite]
+        new = {_place(entry), tuple(words(longest.span))}
+        if shown.isdisjoint(new) and len(shown) < 2 * _SHOWN_PER_SUITE:
+            shown |= new
             entry["trained"] = _around(whole, longest.start, longest.length)
             entry["evaluated"] = _found_in(self._texts[longest.suite][longest.item], longest.span)
         self.hits.append(entry)
@@ -83,8 +85,8 @@ class LeakCheck:
         Returns:
           {"suites": [{"name", "items", "texts": they are made of, "items_hit", "texts_hit": training texts, "refused": of
           these, with a leak that nobody allowed, "allowed", "hidden": texts too short to be found within others, "tasks":
-          {task: texts}}], "texts_hit", "refused", "allow", "bounds", "shown": the first hits of each suite, with their
-          surroundings}.
+          {task: texts}}], "texts_hit", "refused", "allow", "bounds", "shown": some hits of each suite with
+          their surroundings, no two of one training text or of the same words}.
         """
         suites = []
         hidden = collections.Counter(suite for suite, _ in self._index.unowned)

@@ -91,8 +91,13 @@ class Disagreements:
 
 
 def _kind(found: Sequence[Duplicate], texts: Sequence[Text], tasks: Sequence[str]) -> dict[str, Any]:
-    """{"duplicates": texts that could go, "share", "groups", "largest", "same_wording", "other_wording", "across_tasks", "tasks": {task:
-    duplicates}, "pairs": [(task, task of the kept one, count)], "shown"}; those shown are the most alike of each pair of tasks."""
+    """One kind of duplicates.
+
+    Returns:
+      {"duplicates": texts that could go, "share", "groups", "largest", "same_wording": duplicates of a text in the same
+      template, "other_wording", "across_tasks", "tasks": {task: duplicates}, "pairs": [[task, task of the kept one, count]],
+      "shown": the most alike of each pair of tasks}.
+    """
     groups = clusters(found)
     pairs = collections.Counter((tasks[texts[one.index].task], tasks[texts[one.kept].task]) for one in found)
     within = [(texts[one.index], texts[one.kept]) for one in found if texts[one.index].task == texts[one.kept].task]

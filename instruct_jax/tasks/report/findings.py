@@ -12,6 +12,7 @@ _MAJORITY = 0.9
 _DUPLICATE_SHARE = 0.01
 _SHIFT = 0.01
 _DENSITY = 0.9
+_SIDES = {"same_wording": "in its wording", "other_wording": "in another", "across_tasks": "of another task"}
 
 
 def findings(report: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -46,9 +47,11 @@ def _copies(report: Mapping[str, Any]) -> list[dict[str, str]]:
     for kind, words in (("exact", "equal to"), ("near", "nearly equal to")):
         one = copies[kind]
         if one["share"] > _DUPLICATE_SHARE:
-            where = _named(one["tasks"])
+            sides = [f"{one[side]:,} {words}" for side, words in _SIDES.items()]
             title = f"{100 * one['share']:.1f} % of the examples are {words} another"
-            found.append(_one("warning", title, f"{one['duplicates']:,} in {one['groups']:,} groups; most in {where}", "copies"))
+            found.append(
+                _one("warning", title, f"{one['duplicates']:,} in {one['groups']:,} groups; {', '.join(sides)}", "copies")
+            )
     if not found:
         found.append(
             _one(

@@ -15,24 +15,28 @@ def distribution(values: np.ndarray) -> dict[str, Any]:
     """Mean, percentiles and extremes of counts of tokens, and a histogram whose bins double every second edge.
 
     Returns:
-      {"n", "mean", "p5", "p50", ..., "min", "max", "edges", "counts"}; counts[i] are in [edges[i], edges[i + 1]).
+      {"n", "mean", "p5", "p50", ..., "min", "max", "edges", "counts"}; counts[i] are above edges[i] and at most
+      edges[i + 1], so that a row's length ends a bin; zeros are in the first.
 
     >>> found = distribution(np.array([1, 2, 2, 5, 100]))
-    >>> found["p50"], found["max"], found["edges"][:5], found["counts"][:4]
-    (2.0, 100, [1, 2, 3, 4, 6], [1, 2, 0, 1])
+    >>> found["p50"], found["max"], found["edges"][:6], found["counts"][:5]
+    (2.0, 100, [0, 1, 2, 3, 4, 6], [1, 2, 0, 0, 1])
     """
     if not values.size:
         return {"n": 0, "mean": None, "min": None, "max": None, "edges": [], "counts": []} | {f"p{p}": None for p in _PERCENTILES}
-    edges = sorted({round(2 ** (half / 2)) for half in range(2 * int(values.max()).bit_length() + 1)})
-    edges = [0, *edges] if values.min() == 0 else edges
-    counts = np.histogram(values, [*edges[:-1], edges[-1] + 1])[0]
+    most = int(values.max())
+    edges = [0, *sorted({round(2 ** (half / 2)) for half in range(2 * most.bit_length() + 1)})]
+    while len(edges) > 2 and edges[-2] >= most:
+        edges.pop()
+    bins = np.maximum(np.searchsorted(edges, values, side="left") - 1, 0)
+    counts = np.bincount(bins, minlength=len(edges) - 1)
     marks = dict(zip((f"p{p}" for p in _PERCENTILES), np.percentile(values, _PERCENTILES).tolist(), strict=True))
     return {
         "n": int(values.size),
         "mean": float(values.mean()),
         **marks,
         "min": int(values.min()),
-        "max": int(values.max()),
+        "max": most,
         "edges": edges,
         "counts": counts.tolist(),
     }

@@ -1,5 +1,6 @@
 """index.html: the data report as one self-contained page, every number of it from report.json."""
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -25,7 +26,7 @@ def write_page(file: Path, report: Mapping[str, Any], pictures: Sequence[Picture
       pictures: some of the dataset's texts.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"count": "{:,}".format, "percent": percent, "tokens": tokens}
+    environment.filters |= {"count": "{:,}".format, "percent": percent, "tokens": tokens, "tightly": tightly}
     template = environment.from_string(resources.files("instruct_jax.tasks.report").joinpath("page.html").read_text("utf-8"))
     length = report["dataset"]["length"]
     tasks = sorted(report["tasks"], key=lambda task: (-task["realised_share"], task["name"]))
@@ -35,11 +36,17 @@ def write_page(file: Path, report: Mapping[str, Any], pictures: Sequence[Picture
         totals=report["totals"],
         tasks=tasks,
         table_rows=_TABLE,
-        cluster_bars=_scaled([_bar(one["name"], one["realised_share"], one["token_share"]) for one in report["clusters"]]),
+        cluster_bars=_scaled(
+            [
+                _bar(one["name"], one["realised_share"], one["token_share"], f"{percent(one['token_share'])} of the tokens")
+                for one in report["clusters"]
+            ]
+        ),
         share_bars=_scaled([_share_bar(task) for task in shown]),
         supervised_bars=_supervised(shown),
         label_bars=[_label_bar(one) for one in sorted(report["labels"], key=lambda one: -one["majority"])[:_BARS]],
         setting_bars=_scaled([_bar(one["name"], one["share"], None) for one in report["settings_used"]]),
+        leaks_by_suite=_by_suite(report["contamination"]["shown"]),
         template_rows=_template_rows(tasks),
         length_plots=[
             plots.length_plot(report["lengths"][part], title, length)
@@ -50,6 +57,7 @@ def write_page(file: Path, report: Mapping[str, Any], pictures: Sequence[Picture
             plots.cost_plot(report["overflow"], "tokens_lost_share", "tokens lost", length),
             plots.cost_plot(report["overflow"], "supervised_lost_share", "trained tokens lost", length),
         ],
+        costs=_costs(report["overflow"]),
         density_plot=plots.density_plot(report["density"]),
         pictures=picture_page.part(pictures) if pictures else None,
         picture_style=picture_page.style(),
@@ -80,11 +88,19 @@ def tokens(number: float | None) -> str:
     """
     if number is None:
         return "–"
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+    for size, letter in ((1e9, "G"), (1e6, "M")):
         if number >= size:
-            size = 1e3 if letter == "k" else size
             return f"{number / size:.1f} {letter}"
     return f"{number:,.0f}"
+
+
+def tightly(text: str) -> str:
+    """A text with one empty line at most where it has several.
+
+    >>> tightly("a\\n \\n\\n\\nb\\nc")
+    'a\\n\\nb\\nc'
+    """
+    return re.sub(r"\n\s*\n", "\n\n", text)
 
 
 def _bar(label: str, share: float, tick: float | None, note: str = "") -> dict[str, Any]:
@@ -102,7 +118,7 @@ def _scaled(bars: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _share_bar(task: Mapping[str, Any]) -> dict[str, Any]:
     epochs = task["epochs"]
-    notes = [f"{task['examples']:,} examples"]
+    notes = [f"asked {percent(task['asked_share'])}", f"{task['examples']:,} examples"]
     notes += [f"{epochs:.2g} epoch{'s' * (epochs != 1)}"] if epochs is not None else []
     notes += [f"{task['repeats']:,} repeated"] if task["repeats"] else []
     notes += [f"{task[name]:,} {name}" for name in ("dropped", "trimmed", "skipped") if task[name]]
@@ -122,6 +138,22 @@ def _label_bar(one: Mapping[str, Any]) -> dict[str, Any]:
     more = f" and {len(answers) - _LABELS} more" if len(answers) > _LABELS else ""
     bar = _bar(one["task"], one["majority"], one["even"], named + more)
     return {**bar, "width": 100 * one["majority"], "at": 100 * one["even"]}
+
+
+def _costs(overflow: Sequence[Mapping[str, Any]]) -> dict[int, dict[str, Mapping[str, Any]]]:
+    """The costs by row length and policy."""
+    out: dict[int, dict[str, Mapping[str, Any]]] = {}
+    for one in overflow:
+        out.setdefault(one["length"], {})[one["policy"]] = one
+    return out
+
+
+def _by_suite(hits: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """Leaks by suite, those of the most words in common first."""
+    out: dict[str, list[Mapping[str, Any]]] = {}
+    for hit in sorted(hits, key=lambda hit: -hit["words"]):
+        out.setdefault(hit["suite"], []).append(hit)
+    return out
 
 
 def _clipped(answer: str) -> str:

@@ -6,8 +6,9 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-_WIDTH, _HEIGHT = 340, 168
-_LEFT, _RIGHT, _TOP, _BOTTOM = 8, 8, 30, 30
+_WIDTH, _HEIGHT = 340, 180
+_LEFT, _RIGHT, _TOP, _BOTTOM = 8, 8, 40, 30
+_LEAST = 0.7  # tokens at the left end of a logarithmic axis: the bin of one token is as wide as others
 
 
 def short(number: float) -> str:
@@ -32,13 +33,13 @@ def length_plot(found: Mapping[str, Any], title: str, row_length: int) -> Markup
       row_length: T, drawn as a line where the texts reach it.
     """
     edges, counts = found["edges"], found["counts"]
-    low, high = math.log2(max(edges[0], 1)), math.log2(max(edges[-1], 2))
+    low, high = math.log2(_LEAST), math.log2(max(edges[-1], 2))
 
     def x(tokens: float) -> float:
-        return _LEFT + (math.log2(max(tokens, 1)) - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
+        return _LEFT + (math.log2(max(tokens, _LEAST)) - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
 
     bars = _bars([(x(a), x(b), n) for a, b, n in zip(edges, edges[1:], counts, strict=False)])
-    ticks = [4**k for k in range(12) if edges[0] <= 4**k <= edges[-1]]
+    ticks = [4**k for k in range(12) if 4**k <= edges[-1]]
     marks = [(x(found["p50"]), f"median {short(found['p50'])}", 0), (x(found["p95"]), f"95 % {short(found['p95'])}", 1)]
     limit = _upright(x(row_length), "limit") if row_length <= edges[-1] else ""
     axis = [(x(tick), f"{tick:,}") for tick in ticks]
@@ -118,7 +119,8 @@ def _marks(marks: Sequence[tuple[float, str, int]]) -> str:
         anchor, shift = ("end", -5) if place > 0.6 * _WIDTH else ("start", 5)
         out.append(
             f"{_upright(place, 'mark', _TOP - 12 + 13 * level)}"
-            f'<text class="say" x="{place + shift:.1f}" y="{_TOP - 4 + 13 * level}" text-anchor="{anchor}">{escape(words)}</text>'
+            f'<text class="say" x="{place + shift:.1f}" y="{_TOP - 17 + 13 * level}" text-anchor="{anchor}">'
+            f"{escape(words)}</text>"
         )
     return "".join(out)
 
@@ -131,7 +133,7 @@ def _percent(value: float) -> str:
     return f"{value:.0f} %" if value >= 10 or not value else f"{value:.1f} %" if value >= 0.1 else f"{value:.2g} %"
 
 
-def _drawing(inside: str, axis: Sequence[tuple[float, str]], title: str, unit: str) -> Markup:
+def _drawing(inside: str, axis: Sequence[tuple[float, str]], title: str, unit: str, left: float = _LEFT) -> Markup:
     base = _HEIGHT - _BOTTOM
     ticks = "".join(
         f'<text class="tick" x="{place:.1f}" y="{base + 14}" '
@@ -140,6 +142,6 @@ def _drawing(inside: str, axis: Sequence[tuple[float, str]], title: str, unit: s
     )
     return Markup(
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">{inside}'
-        f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{base}" y2="{base}"/>{ticks}'
+        f'<line class="axis" x1="{left}" x2="{_WIDTH - _RIGHT}" y1="{base}" y2="{base}"/>{ticks}'
         f'<text class="unit" x="{_WIDTH / 2}" y="{_HEIGHT - 3}" text-anchor="middle">{escape(unit)}</text></svg>'
     )

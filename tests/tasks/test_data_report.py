@@ -1,0 +1,356 @@
+"""data_report: its numbers against brute force on a small ragged dataset, and planted leaks through the real command line."""
+
+import collections
+import dataclasses
+import json
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from instruct_jax.artifacts.dataset import Dataset, DatasetWriter
+from instruct_jax.artifacts.items import Item, write_items
+from instruct_jax.artifacts.manifest import read_manifest
+from instruct_jax.artifacts.records import Row
+from instruct_jax.errors import InputError
+from instruct_jax.tasks.data_report import data_report
+from instruct_jax.tasks.report.page import write_page
+from instruct_jax.text.chat import INSTRUCT, Rendered, render
+from instruct_jax.text.overflow import POLICIES, fit
+from instruct_jax.text.pieces import ByteTokenizer
+
+LENGTH = 160
+WORDS = ["river", "stone", "cloud", "amber", "window", "silver", "garden", "thunder", "paper", "lantern", "copper", "falcon"]
+SECRET = "the quick heron counted nineteen wooden boats before sunrise while nobody near the quiet lake was watching"
+REPORT = "gin_configs/runs/data_report.gin"
+
+
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """What the test knows of one text before it was fitted."""
+
+    task: int
+    template: int
+    example: int
+    epoch: int
+    rendered: Rendered
+    document: bool
+    prompt: str
+    response: str
+
+
+def sentence(draw, most=12):
+    return " ".join(draw.choices(WORDS, k=draw.randint(2, most)))
+
+
+def examples(extra):
+    """(task, template, example, epoch, prompt or None, response), ragged."""
+    draw = random.Random(7)
+    for index in range(60):
+        for epoch in range(2 if index < 5 else 1):
+            template = 0 if index % 3 else 1
+            yield 0, template, index, epoch, f"{sentence(draw)}. Good or bad? {template}", "good" if index % 4 else "bad"
+    for index in range(30):
+        yield 1, 0, index, 0, f"{sentence(draw, 25)}. Why? {index}", f"{sentence(draw)} {index}"
+    for index in range(8):
+        yield 2, -1, index, 0, None, f"{sentence(draw, 60)} {index}"
+    yield 1, 0, 30, 0, "How many boats are there, asks the heron?", "three"
+    yield 1, 0, 31, 0, "How many  BOATS are there, asks the heron?", "three"
+    yield 1, 0, 32, 0, "How many boats are there, asks the heron?", "four"
+    for index, text in enumerate(extra):
+        yield 1, 0, 100 + index, 0, text, "so it is"
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A function (extra prompts, with_texts=True) -> (folder of a dataset, what it was made from)."""
+
+    def make(extra=(), with_texts=True):
+        told = []
+        for task, template, index, epoch, prompt, response in examples(extra):
+            turns = [("text", response)] if prompt is None else [("user", prompt), ("assistant", response)]
+            rendered = render(turns, INSTRUCT, ByteTokenizer())
+            told.append(Told(task, template, index, epoch, rendered, prompt is None, prompt or "", response))
+        folder = tmp_path / "data"
+        writer = DatasetWriter(folder)
+        outcomes, counts = collections.defaultdict(collections.Counter), collections.Counter()
+        waiting, used = [], 0
+
+        def flush():
+            tokens, weights, provenance = (np.concatenate([part[k] for part in waiting]) for k in range(3))
+            writer.write(Row(tokens, weights, np.array([part[0].size for part in waiting], np.int32), provenance))
+
+        for one in told:
+            fitted = fit(one.rendered, LENGTH, "trim_prompt", one.document)
+            outcomes[one.task][fitted.outcome] += 1
+            for piece in fitted.pieces:
+                weights = np.where(np.arange(piece.tokens.size) == 0, 0, piece.weights).astype(np.float32)
+                if used + piece.tokens.size > LENGTH:
+                    flush()
+                    waiting, used = [], 0
+                place = np.array([[one.task, one.template, one.example, one.epoch]], np.int64)
+                waiting.append((piece.tokens, weights, place))
+                used += piece.tokens.size
+            counts[one.task] += 1
+        flush()
+        if with_texts:
+            np.save(writer.folder / "texts-00000.npy", np.concatenate([entry(one) for one in told]))
+        ByteTokenizer().save(writer.folder / "tokenizer")
+        write_items(writer.folder, items())
+        names = [("shop", "sentiment", ["a", "b", "kept"]), ("quiz", "questions", ["only"]), ("plain", "", [])]
+        tasks = [
+            {
+                "name": name,
+                "cluster": cluster,
+                "dataset": name,
+                "kind": "instruction" if templates else "text",
+                "templates": templates,
+                "reserved_templates": ["kept"] if "kept" in templates else [],
+                "held_out": False,
+                "rate": 1.0,
+                "size": 60,
+                "epochs": counts[place] / 60,
+                "asked": counts[place],
+                "trimmed": outcomes[place]["trimmed"],
+                "split": outcomes[place]["split"],
+                "dropped": outcomes[place]["dropped"],
+                "unsupervised": 0,
+                "unrolled": 0,
+                "skipped": 0,
+                "settings": {"zero-shot": counts[place]},
+            }
+            for place, (name, cluster, templates) in enumerate(names)
+        ]
+        writer.finish({"identity": "abc", "length": LENGTH, "tasks": tasks})
+        return folder, told
+
+    return make
+
+
+def entry(one):
+    texts = np.zeros(1, [(name, np.int64) for name in ("task", "template", "setting", "example", "epoch")] + FIELDS)
+    size = one.rendered.tokens.size
+    trimmable = sum(end - start for start, end in one.rendered.trimmable)
+    supervised = int((one.rendered.weights[1:] > 0).sum())
+    values = (one.task, one.template, 0, one.example, one.epoch, size, supervised, size - trimmable, one.document)
+    texts[0] = values
+    return texts
+
+
+FIELDS = [("tokens", np.int32), ("supervised", np.int32), ("fixed", np.int32), ("document", bool)]
+
+
+def items():
+    """Five questions in one wording of 14 words, of which only the last is about the heron."""
+    about = ["amber engines hum", "violet paper tears", "copper candles drip", "walnut saddles creak", SECRET]
+    wording = "Read the following short passage with care and then say what it is about:"
+    return [
+        Item(
+            f"quiz/{i}", str(i), "questions", "quiz", "only", "held_in_seen", (("user", f"{wording} {text}"),), "x", None, ("m",)
+        )
+        for i, text in enumerate(about)
+    ]
+
+
+@pytest.fixture
+def report(make, tmp_path):
+    """The report on the dataset without leaks, what it was made from, and its folder."""
+    folder, told = make()
+    data_report(str(tmp_path / "report"), str(folder), lengths=(64, 100, LENGTH, 512))
+    return json.loads((tmp_path / "report" / "report.json").read_text()), told, tmp_path / "report"
+
+
+def fitted_texts(told):
+    return [(one, fit(one.rendered, LENGTH, "trim_prompt", one.document).pieces) for one in told]
+
+
+def test_counts_by_task_and_template_are_those_of_the_rows(report):
+    found, told, _ = report
+    for place, task in enumerate(found["tasks"]):
+        mine = [(one, pieces) for one, pieces in fitted_texts(told) if one.task == place and pieces]
+        assert task["examples"] == len(mine) > 0
+        assert task["distinct"] == len({one.example for one, _ in mine})
+        assert task["repeats"] == len(mine) - task["distinct"]
+        assert task["tokens"] == sum(piece.tokens.size for _, pieces in mine for piece in pieces)
+        assert task["supervised"] == sum(int((piece.weights[1:] > 0).sum()) for _, pieces in mine for piece in pieces)
+        used = collections.Counter(one.template for one, _ in mine)
+        assert [one["examples"] for one in task["templates"]] == [used[i] for i in range(len(task["templates"]))]
+    assert found["tasks"][0]["repeats"] == 5
+    assert found["totals"]["tokens"] == sum(task["tokens"] for task in found["tasks"])
+    assert sum(task["realised_share"] for task in found["tasks"]) == pytest.approx(1)
+    assert {one["name"]: one["examples"] for one in found["clusters"]} == {"sentiment": 65, "questions": 33, "none": 8}
+
+
+def test_every_overflow_policy_costs_what_fitting_itself_does(report):
+    found, told, _ = report
+    seen = set()
+    for cost in found["overflow"]:
+        length, policy = cost["length"], cost["policy"]
+        if policy == "error":
+            assert cost["stops"] == any(one.rendered.tokens.size > length for one in told)
+            continue
+        outcomes, left, supervised = collections.Counter(), 0, 0
+        for one in told:
+            fitted = fit(one.rendered, length, policy, one.document)
+            outcomes[fitted.outcome] += 1
+            left += sum(piece.tokens.size for piece in fitted.pieces)
+            supervised += sum(int((piece.weights[1:] > 0).sum()) for piece in fitted.pieces)
+        seen |= {outcome for outcome, count in outcomes.items() if count}
+        assert {name: cost[name] for name in ("dropped", "trimmed", "split")} == {
+            name: outcomes[name] for name in ("dropped", "trimmed", "split")
+        }
+        assert cost["tokens_lost"] == sum(one.rendered.tokens.size for one in told) - left
+        assert cost["supervised_lost"] == sum(int((one.rendered.weights[1:] > 0).sum()) for one in told) - supervised
+    assert seen == {"fits", "dropped", "trimmed", "split"}
+    assert {cost["policy"] for cost in found["overflow"]} == set(POLICIES)
+
+
+def test_lengths_are_those_before_fitting(report):
+    found, told, _ = report
+    sizes = [one.rendered.tokens.size for one in told]
+    total = found["lengths"]["total"]
+    assert found["lengths"]["as_prepared"]
+    assert (total["n"], total["max"], total["mean"]) == (len(sizes), max(sizes), pytest.approx(np.mean(sizes)))
+    assert max(sizes) > LENGTH
+    bins = zip(total["edges"], total["edges"][1:], total["counts"], strict=False)
+    assert all(count == sum(low < size <= high for size in sizes) for low, high, count in bins)
+    assert sum(total["counts"]) == len(sizes)
+
+
+def test_density_is_that_of_the_rows(report, tmp_path):
+    found = report[0]
+    data = Dataset(tmp_path / "data")
+    full = [data[index].tokens.size / LENGTH for index in range(len(data))]
+    assert found["density"]["mean"] == pytest.approx(np.mean(full))
+    assert found["density"]["min"] == min(full) < 1
+    assert sum(found["density"]["counts"]) == len(data)
+
+
+def test_labels_and_the_majority_are_those_of_the_answers(report):
+    found, told, _ = report
+    (shop,) = found["labels"]  # the quiz has too many answers to be labels
+    answers = collections.defaultdict(collections.Counter)
+    for one in told:
+        if one.task == 0:
+            answers[one.template][one.response] += 1
+    assert shop["labels"] == dict(sum(answers.values(), collections.Counter()))
+    assert shop["majority"] == sum(max(counts.values()) for counts in answers.values()) / 65
+    assert shop["even"] == 0.5
+
+
+def test_templates_are_tested_for_evenness(report):
+    tested = report[0]["tasks"][0]["evenness"]
+    one, other = (template["examples"] for template in report[0]["tasks"][0]["templates"][:2])
+    assert tested["chi_square"] == pytest.approx((one - other) ** 2 / (one + other))
+    assert tested["freedom"] == 1  # the reserved template is not expected
+    assert tested["p"] < 0.01
+    assert report[0]["tasks"][1]["evenness"] is None
+
+
+def test_planted_duplicates_and_disagreements_are_found(report):
+    copies = report[0]["duplicates"]
+    assert copies["exact"]["duplicates"] == 1
+    assert [text["example"] for text in copies["exact"]["shown"][0]["texts"]] == [30, 31]
+    assert copies["near"]["duplicates"] >= 1
+    assert (copies["disagreements"]["disagreeing"], copies["disagreements"]["texts"]) == (1, 3)
+    assert copies["compared"] == copies["examples"] == 60 + 33 + 8  # an example that is used twice is no duplicate
+
+
+def test_a_sample_is_compared_where_there_are_too_many(make, tmp_path):
+    folder, _ = make()
+    data_report(str(tmp_path / "report"), str(folder), compared=20)
+    copies = json.loads((tmp_path / "report" / "report.json").read_text())["duplicates"]
+    assert (copies["compared"], copies["examples"]) == (20, 101)
+    assert "sample of 20 of 101" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_wording_is_no_leak_and_a_clean_dataset_passes(make, tmp_path):
+    folder, _ = make(extra=["Read the following short passage with care and then say what it is about: geese fly south"] * 3)
+    data_report(str(tmp_path / "report"), str(folder))
+    assert json.loads((tmp_path / "report" / "report.json").read_text())["contamination"]["texts_hit"] == 0
+
+
+@pytest.mark.parametrize("leak", [SECRET, SECRET.upper().replace(" BEFORE ", " (before) ")])
+def test_a_planted_leak_stops_the_command_after_the_page_is_written(make, tmp_path, repository, leak):
+    folder, _ = make(extra=[f"Once more: {leak}! What next?"])
+    done = run(repository, folder, tmp_path / "report")
+    assert done.returncode == 2
+    assert re.search(r"^instruct-jax: 1 training texts hold text of evaluation suites: items/quiz \(1 of 5", done.stderr)
+    assert done.stderr.count("\n") == 1
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    (shown,) = found["contamination"]["shown"]
+    assert (shown["item"], shown["task"], shown["example"]) == ("quiz/4", "quiz", 100)
+    assert shown["trained"]["span"] == leak
+    assert shown["evaluated"]["span"] == SECRET
+    assert leak in (tmp_path / "report" / "index.html").read_text()
+    assert read_manifest(tmp_path / "report", "report")["parents"]["dataset"]["folder"] == str(folder)
+
+
+@pytest.mark.parametrize("allowed", ["items/quiz", "quiz"])
+def test_a_leak_allowed_by_name_passes(make, tmp_path, allowed):
+    folder, _ = make(extra=[f"Once more: {SECRET}! What next?"])
+    data_report(str(tmp_path / "report"), str(folder), allow=[allowed])
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert (found["contamination"]["texts_hit"], found["contamination"]["refused"]) == (1, 0)
+
+
+def test_a_suite_in_a_file_is_checked_field_by_field(make, tmp_path):
+    folder, _ = make(extra=[f"Once more: {SECRET}! What next?"])
+    suite = tmp_path / "suite.jsonl"
+    rows = [{"key": 1, "question": "Which candle burns longest of all the candles?"}, {"key": 2, "turns": [{"text": SECRET}]}]
+    suite.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(InputError, match=r"boats \(1 of 2 items\)"):
+        data_report(str(tmp_path / "report"), str(folder), {"boats": str(suite)}, allow=["items/quiz"])
+    assert json.loads((tmp_path / "report" / "leaks.jsonl").read_text().splitlines()[1])["item"] == f"{suite}:2"
+
+
+def test_an_unknown_name_in_allow_is_refused_with_the_nearest(make, tmp_path):
+    folder, _ = make()
+    with pytest.raises(InputError, match=r"ALLOW names 'items/quizz'.*did you mean items/quiz\?"):
+        data_report(str(tmp_path / "report"), str(folder), allow=["items/quizz"])
+
+
+def test_a_dataset_without_a_table_of_texts_says_so(make, tmp_path):
+    folder, told = make(with_texts=False)
+    data_report(str(tmp_path / "report"), str(folder))
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert not found["lengths"]["as_prepared"]
+    assert found["lengths"]["texts"] == sum(bool(pieces) for _, pieces in fitted_texts(told))
+    assert "kept no table of its texts" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_the_page_is_self_contained_and_its_numbers_are_those_of_the_json(report):
+    found, _, folder = report
+    page = (folder / "index.html").read_text()
+    assert not re.search(r"(src|href)\s*=\s*[\"'](?!#)|@import|url\(", page)
+    assert "default-src 'none'" in page
+    shown = re.sub(r"<style>.*?</style>|<article>.*?</article>|<[^>]*>", " ", page, flags=re.DOTALL)
+    for task in found["tasks"]:
+        for number in (task["tokens"], task["supervised"], task["examples"]):
+            assert f"{number:,}" in shown
+    changed = json.loads(json.dumps(found).replace(str(found["totals"]["tokens"]), "987654"))
+    write_page(folder / "other.html", changed, [])
+    assert "987,654" in (folder / "other.html").read_text()
+
+
+def test_the_same_command_writes_the_same_page(make, tmp_path):
+    folder, _ = make()
+    for name in ("one", "two"):
+        data_report(str(tmp_path / name), str(folder))
+    first, second = ((tmp_path / name / "index.html").read_bytes() for name in ("one", "two"))
+    assert first == second
+
+
+def test_the_report_needs_no_tensorflow():
+    script = "import sys, instruct_jax.tasks.data_report; print(sorted({'tensorflow', 'seqio'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def run(repository: Path, folder: Path, report: Path, *flags: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "instruct_jax", f"--gin_file={REPORT}", f"--gin.DATASET={folder}", f"--gin.WORKDIR={report}"]
+    return subprocess.run([*command, *flags], capture_output=True, text=True, cwd=repository, check=False)

@@ -124,7 +124,9 @@ class PromptSettings:
         parts += [] if self.inversion is None else ["turned round" if self.inversion else "not turned round"]
         if self.option_style != DASHES:
             parts.append(f"options {self.option_style.line!r}" + (", shuffled" if self.option_style.shuffled else ""))
-        parts += [f"one of {len(self.system)} system prompts"] if self.system else []
+            parts += [f"answered {self.option_style.answer!r}"] if self.option_style.marks else []
+        if self.system:
+            parts.append("a system prompt" if len(self.system) == 1 else f"one of {len(self.system)} system prompts")
         if self.shots:
             parts += [] if self.layout == INLINE else [self.layout.kind.replace("_", " ")]
             parts += [] if self.budget is None else [f"at most {self.budget} tokens of exemplars"]

@@ -103,9 +103,9 @@ def _problems(
         yield from broken
         if looked_at and not broken:
             yield from _wording_problems(instruct, list(looked_at.values()), ignored)
-            for setting in SETTINGS:
-                if instruct.refusal(setting) is None:
-                    yield from _setting_problems(instruct, records, setting, looked_at)
+            supported = (setting for setting in SETTINGS if instruct.refusal(setting) is None)
+            found = (list(_setting_problems(instruct, records, setting, looked_at)) for setting in supported)
+            yield from next(filter(None, found), [])  # what ails one setting mostly ails all
     if instruct is not None:
         yield from _shared_questions(instruct, splits)
 

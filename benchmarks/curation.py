@@ -35,7 +35,7 @@ from instruct_jax.text.conversation import Conversation
 
 FILTERS: tuple[Filter, ...] = (Answered(), Language(), Repetition(), refusals(), boilerplate(), AnswerInPrompt())
 PLANTED = 300
-SHARES = (0.02, 0.05, 0.10)  # of a copy's words that are replaced
+SHARES = (0.02, 0.05, 0.10, 0.15)  # of a copy's words that are replaced
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:

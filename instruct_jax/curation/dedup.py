@@ -41,17 +41,18 @@ class NearDuplicates:
     arXiv:2107.06499, appendix A).
 
     Attributes:
-      threshold: the least Jaccard similarity of two texts' sets of runs. One word changed in the middle of a text of w words
-        takes n of its w - n + 1 runs, so that d scattered changes leave about (w - dn) / (w + dn).
-      words: n, the length of a run; a shorter text is one run.
+      threshold: the least Jaccard similarity of two texts' sets of runs. A word changed in the middle of a text takes n of its
+        runs with it, so that changing a share d of all words, scattered, leaves about (1 - dn) / (1 + dn): 0.67 for a tenth.
+      words: n, the length of a run; a shorter text is one run. Longer runs find copies of pages (5 words and 0.8 in Lee et
+        al.), shorter ones rows that were reworded: benchmarks/curation.py measures it.
       permutations: of MinHash; more find more of the pairs that are near the threshold.
       template_rows: runs that stand in more texts than this are their template's wording, which is not compared unless a text
         has no other; None: all is compared. Without it, short records in one long wording are all alike.
       seed: of the permutations.
     """
 
-    threshold: float = 0.7
-    words: int = 3
+    threshold: float = 0.6
+    words: int = 2
     permutations: int = 128
     template_rows: int | None = None
     seed: int = 1

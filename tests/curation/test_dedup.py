@@ -63,7 +63,7 @@ def test_near_duplicates_are_those_of_brute_force():
 
 def test_planted_duplicates_are_found_and_clean_texts_stay():
     clean = texts(600, seed=1, shortest=40)
-    planted = [substituted(text, 0.04, seed=k) for k, text in enumerate(clean[:100])]
+    planted = [substituted(text, 0.09, seed=k) for k, text in enumerate(clean[:100])]
     dropped = near_duplicates(clean + planted)
     assert all(one.index >= len(clean) for one in dropped)  # no false positive among independent texts
     assert all(one.kept == one.index - len(clean) for one in dropped)
@@ -74,8 +74,8 @@ def test_a_real_row_copied_with_words_replaced_is_found(real_data):
     lines = (real_data / "gsm8k" / "train.jsonl").read_text().splitlines()[:800]
     rows = [json.loads(line)["question"] for line in lines]
     before = {one.index for one in near_duplicates(rows)}
-    assert len(before) <= 8  # of 800 questions that people wrote
-    planted = [substituted(rows[k], 0.04, seed=k) for k in range(0, 200, 4)]
+    assert len(before) <= 2  # of 800 questions that people wrote
+    planted = [substituted(rows[k], 0.09, seed=k) for k in range(0, 200, 4)]
     after = near_duplicates(rows + planted)
     assert {one.index for one in after if one.index < len(rows)} == before
     assert len(after) - len(before) >= 48
@@ -107,7 +107,7 @@ def test_no_chain_drops_a_text_that_resembles_nothing_kept():
     found = near_duplicates(chain)
     kept = set(range(4)) - {one.index for one in found}
     assert kept == {0, 2}
-    assert all(jaccard(runs_of(chain[one.index], 3), runs_of(chain[one.kept], 3)) >= 0.7 for one in found)
+    assert all(jaccard(runs_of(chain[one.index], 2), runs_of(chain[one.kept], 2)) >= 0.6 for one in found)
 
 
 def test_records_in_one_long_wording_are_not_duplicates_of_each_other():

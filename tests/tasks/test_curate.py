@@ -74,7 +74,7 @@ def test_the_command_drops_each_planted_row_by_its_rule_and_keeps_the_rest(plant
     assert leak["about"]["words"] >= 30
     near = next(line for line in dropped if line["rule"] == "near duplicate")
     assert near["about"]["kept"] == f"{file}:5"
-    assert 0.7 <= near["measure"] < 1
+    assert 0.6 <= near["measure"] < 1
     printed = capsys.readouterr().out
     assert "30 of 39 rows kept (76.9%)" in printed
     report = json.loads((tmp_path / "out" / "report.json").read_text())

@@ -34,10 +34,17 @@ def _identity(function: Any, within: tuple[int, ...]) -> Any:
         function = type(function)
     name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', function)}"
     held = _held_values(function, within)
+    source = _source_sha256(getattr(function, "__code__", function))
+    return [name, *([source] if source else []), *held]
+
+
+@functools.lru_cache(maxsize=4_096)
+def _source_sha256(code: Any) -> str | None:
+    """The hash of a source text; None for what is built in, or was typed at a prompt. Many tasks share one function."""
     try:
-        return [name, hashlib.sha256(inspect.getsource(function).encode()).hexdigest(), *held]
-    except (OSError, TypeError):  # built in, or typed at a prompt
-        return [name, *held]
+        return hashlib.sha256(inspect.getsource(code).encode()).hexdigest()
+    except (OSError, TypeError):
+        return None
 
 
 def _held_values(function: Any, within: tuple[int, ...]) -> list[Any]:

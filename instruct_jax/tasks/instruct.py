@@ -1,6 +1,7 @@
 """Instruct: the preprocessor that makes a SeqIO task an instruction task."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -108,6 +109,10 @@ class Instruct:
 
     def fingerprint(self) -> str:
         """Hash of the wordings."""
+        return self._fingerprint
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
         return fingerprint(self.templates)
 
     def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:

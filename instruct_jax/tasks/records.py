@@ -109,9 +109,15 @@ class FileRecords(Records):
 
     def values(self, field: str) -> Iterator[Any]:
         """One field of every record in order, at the price of one pass; None where it is missing or the row is broken."""
+        for (value,) in self.columns(field):
+            yield value
+
+    def columns(self, *fields: str) -> Iterator[tuple[Any, ...]]:
+        """Several fields of every record in order, as `values` gives one."""
         for file in self.files:
-            for fields in file.scan():
-                yield fields.get(field) if isinstance(fields, dict) else None
+            for record in file.scan():
+                found = record if isinstance(record, dict) else {}
+                yield tuple(found.get(field) for field in fields)
 
     def identity(self) -> Any:
         """Name, records and checksum of each file."""

@@ -1,5 +1,6 @@
 """The training rows of a preparation: its shards by any number of workers, and what the manifest tells of them."""
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from instruct_jax.tasks.counts import NUMBERS, TaskCounts
 from instruct_jax.tasks.examples import instruct_of
 from instruct_jax.tasks.opening import OpenPreparation
 from instruct_jax.tasks.prompts import PromptSettings
-from instruct_jax.tasks.shard import ShardResult, finished_shard, rows_file, texts_file, write_shard
+from instruct_jax.tasks.shard import ShardResult, Told, finished_shard, rows_file, texts_file, write_shard
 from instruct_jax.tasks.task_progress import TaskProgress
 from instruct_jax.tasks.workers import Crew
 
@@ -34,7 +35,16 @@ def write_rows(opened: OpenPreparation, folder: Path, workers: int, console: Con
     if len(waiting) < opened.shards:
         say(console, f"prepare: {opened.shards - len(waiting):,} of {opened.shards:,} shards are there from an earlier attempt")
 
-    def write(number: int, tell: Callable[[dict[int, int]], None]) -> ShardResult:
+    begin, first = time.monotonic(), True
+
+    def hear(told: Told) -> None:
+        nonlocal first
+        if first and told.rows:
+            say(console, f"prepare: first row {time.monotonic() - begin:.1f} s after the tasks were opened")
+            first = False
+        shown.tell(told.places)
+
+    def write(number: int, tell: Callable[[Told], None]) -> ShardResult:
         return write_shard(opened, number, folder, tell)
 
     asked = _asked(opened, waiting)
@@ -43,7 +53,7 @@ def write_rows(opened: OpenPreparation, folder: Path, workers: int, console: Con
         Crew(write, max(1, min(workers, len(waiting)))) as crew,
         TaskProgress(console, [one.task.name for one in opened.tasks], asked) as shown,
     ):
-        for number, result in crew.results(waiting, shown.tell):
+        for number, result in crew.results(waiting, hear):
             results[number] = result
     found = [result for result in results.values() if result is not None]
     made = [results[number] for number in waiting]

@@ -12,6 +12,7 @@ import numpy as np
 
 from instruct_jax.artifacts.dataset import write_row_file
 from instruct_jax.artifacts.manifest import file_sha256, write_json
+from instruct_jax.artifacts.records import Row
 from instruct_jax.data.packing import Segment, pack
 from instruct_jax.tasks.counts import TaskCounts
 from instruct_jax.tasks.opening import OpenPreparation
@@ -66,6 +67,19 @@ class ShardResult:
         return cls(**{**fields, "counts": {int(task): TaskCounts.from_json(one) for task, one in fields["counts"].items()}})
 
 
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """How far a shard is.
+
+    Attributes:
+      places: by task, how many more than were told of before.
+      rows: written by now.
+    """
+
+    places: Mapping[int, int]
+    rows: int
+
+
 def rows_file(number: int) -> str:
     """The name of a shard's rows."""
     return f"rows-{number:05d}.arrayrecord"
@@ -81,16 +95,14 @@ def result_file(number: int) -> str:
     return f"shard-{number:05d}.json"
 
 
-def write_shard(
-    opened: OpenPreparation, number: int, folder: Path, tell: Callable[[dict[int, int]], None] = untold
-) -> ShardResult:
+def write_shard(opened: OpenPreparation, number: int, folder: Path, tell: Callable[[Told], None] = untold) -> ShardResult:
     """Write a shard's files: rows, table of texts, and last its result. They depend on nothing but the arguments.
 
     Args:
       opened: the preparation.
       number: of the shard, from 0.
       folder: where to write.
-      tell: hears how many places of each task are done, now and then.
+      tell: hears how far it is, now and then.
 
     Raises:
       InputError: a record cannot be used, or a text is too long, and the preparation is to stop there.
@@ -99,7 +111,7 @@ def write_shard(
     counts: dict[int, TaskCounts] = collections.defaultdict(TaskCounts)
     table: list[tuple[Any, ...]] = []
     fresh: dict[tuple[bytes, int, int], bytes] = {}
-    found = 0
+    found = packed = 0
 
     def segments() -> Iterator[Segment]:
         nonlocal found
@@ -110,9 +122,15 @@ def write_shard(
                 if text is not None:
                     table.extend(_entries(draw, text))
                     yield from opened.renderer.fitted(draw, text, job.length, job.overflow, counts[draw.task])
-            tell(collections.Counter(draw.task for draw in chunk))
+            tell(Told(collections.Counter(draw.task for draw in chunk), packed))
 
-    rows, largest_id = write_row_file(folder / rows_file(number), pack(segments(), job.length))
+    def rows_of(stream: Iterator[Segment]) -> Iterator[Row]:
+        nonlocal packed
+        for row in pack(stream, job.length):
+            yield row
+            packed += 1
+
+    rows, largest_id = write_row_file(folder / rows_file(number), rows_of(segments()))
     _write_table(folder / texts_file(number), table)
     if opened.cache is not None:
         write_texts(opened.cache.folder, fresh)

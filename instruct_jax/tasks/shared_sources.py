@@ -15,7 +15,7 @@ _LONG_SENTENCE = 80  # characters
 _TEMPLATE_SHARE = 0.9  # of a file's rows
 _SAMPLED_ROWS = 24
 _IN_STEP_SHARE = 0.75  # of the sampled rows
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+_SENTENCE_END = re.compile(r"[.!?]\s+")  # within a line; lines end sentences too
 
 
 def shared_sources(files: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -99,8 +99,16 @@ def _likeness(one: set[str], other: set[str]) -> float:
 
 
 def _long_sentences(text: str) -> set[str]:
-    stripped = (sentence.strip() for sentence in _SENTENCE_END.split(text))
-    return {sentence for sentence in stripped if len(sentence) > _LONG_SENTENCE}
+    found = set()
+    for line in text.split("\n"):
+        if len(line) <= _LONG_SENTENCE:
+            continue
+        begin = 0
+        for end in _SENTENCE_END.finditer(line):
+            found.add(line[begin : end.end()].strip())
+            begin = end.end()
+        found.add(line[begin:].strip())
+    return {sentence for sentence in found if len(sentence) > _LONG_SENTENCE}
 
 
 def _root(parents: list[int], place: int) -> int:

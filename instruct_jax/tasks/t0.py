@@ -134,11 +134,9 @@ class TreeSource(RecordSource):
     def _wordings(self) -> "tuple[list[_Wording], set[int]]":
         """Every file, and the sources that validation has; one pass over the files for both splits."""
         opened = [JsonRecords([file]) for file in self._files]
-        prompts, completions = ([list(rows.values(name)) for rows in opened] for name in ("prompt", "completion"))
-        texts = [
-            [f"{prompt}\n{completion}" for prompt, completion in zip(*file, strict=True)]
-            for file in zip(prompts, completions, strict=True)
-        ]
+        read = [list(rows.columns("prompt", "completion")) for rows in opened]
+        completions = [[completion for _, completion in file] for file in read]
+        texts = [[f"{prompt}\n{completion}" for prompt, completion in file] for file in read]
         sources = shared_sources(texts)
         everything = [text for file in texts for text in file]
         order = sorted(set(np.concatenate(sources).tolist()), key=lambda source: _sha256(everything[source]))

@@ -55,12 +55,9 @@ class TaskProgress:
 
     def tell(self, counts: Mapping[int, int]) -> None:
         """So many more places of these tasks are done."""
-        first = not self._done.any()
         for task, count in counts.items():
             self._done[task] += count
         seconds = time.monotonic() - self._start
-        if first:
-            say(self._console, f"prepare: first examples {seconds:.1f} s after the tasks were opened")
         if self._bars is not None:
             self._bars.update(self._all, completed=int(self._done.sum()), description=self._title())
             self._show_busiest()

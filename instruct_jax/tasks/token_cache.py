@@ -61,7 +61,8 @@ def encode_text(text: Text) -> bytes:
     parts = [_TEXT.pack(text.template, text.setting, text.document, width, len(text.rows))]
     for row in text.rows:
         trained = row.weights != 0
-        changes = np.flatnonzero(np.diff(trained, prepend=False))
+        changes = np.flatnonzero(trained[1:] != trained[:-1]) + 1
+        changes = np.concatenate([[0], changes]) if trained[:1].any() else changes
         parts.append(_ROW.pack(row.tokens.size, changes.size, len(row.trimmable)))
         parts.append(changes.astype("<u4").tobytes())
         parts.append(np.array(row.trimmable, "<u4").tobytes())

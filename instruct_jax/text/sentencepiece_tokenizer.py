@@ -1,8 +1,11 @@
 """A SentencePiece model file as a tokenizer, with what the files beside it say of its control tokens."""
 
+import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from instruct_jax.errors import InputError
 from instruct_jax.text.pieces import Encoded, Piece, Tokenizer, content_hash, ranges_of, refuse_surrogates, write_file
@@ -83,10 +86,51 @@ class SentencePieceTokenizer(Tokenizer):
             for i, ids in zip(plain, processor.encode([pieces[i].text for i in plain], out_type=int), strict=True):
                 out[i] = (ids, ())
             ranged = [i for i, piece in enumerate(pieces) if piece.continued == continued and piece.ranges]
-            mapped = processor.encode([pieces[i].text for i in ranged], out_type="offset_mapping")
-            for i, one in zip(ranged, mapped, strict=True):
-                out[i] = (one["ids"], ranges_of(pieces[i].ranges, one["offsets"]))
+            changed = []
+            for i, ids in zip(ranged, processor.encode([pieces[i].text for i in ranged], out_type=int), strict=True):
+                found = self._ranges_by_spelling(ids, pieces[i])
+                if found is None:
+                    changed.append(i)
+                else:
+                    out[i] = (ids, found)
+            mapped = processor.encode([pieces[i].text for i in changed], out_type="offset_mapping")
+            for i, one in zip(changed, mapped, strict=True):
+                # The library gives a character to the last of its bytes alone; here each has it.
+                bytes_too = zip(map(processor.is_byte, one["ids"]), one["offsets"], strict=True)
+                offsets = [(start, start + 1 if is_byte else end) for is_byte, (start, end) in bytes_too]
+                out[i] = (one["ids"], ranges_of(pieces[i].ranges, offsets))
         return out
+
+    def _ranges_by_spelling(self, ids: Sequence[int], piece: Piece) -> tuple[tuple[int, int], ...] | None:
+        """The piece's ranges among its ids; None where the ids do not spell the text, which was changed before it was cut.
+
+        What the library tells of offsets costs as much again as the ids.
+        """
+        spellings, sizes = self._spellings
+        text, spelt = piece.text.encode(), b"".join([spellings[i] for i in ids])
+        if spelt != text and spelt != b" " + text:
+            return None
+        ends = np.cumsum(sizes[ids]) - (len(spelt) - len(text))
+        begins = np.maximum(ends - sizes[ids], 0)
+        found = []
+        for characters in piece.ranges:
+            start, end = (len(piece.text[:place].encode()) for place in characters)
+            first, last = int(np.searchsorted(begins, start)), int(np.searchsorted(ends, end, side="right"))
+            found.append((first, max(first, last)))
+        return tuple(found)
+
+    @functools.cached_property
+    def _spellings(self) -> tuple[list[bytes], np.ndarray]:
+        """The bytes that each id stands for, and how many they are; those of ids without a text occur in none."""
+        own, found = self._processor, []
+        for i in range(own.vocab_size()):
+            if own.is_byte(i):
+                found.append(bytes([int(own.id_to_piece(i)[1:-1], 16)]))
+            elif own.is_control(i) or own.is_unknown(i):
+                found.append(b"\xff")
+            else:
+                found.append(own.id_to_piece(i).replace("\u2581", " ").encode())
+        return found, np.array([len(one) for one in found])
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._processor.decode([int(i) for i in ids if int(i) not in self._names])

@@ -336,10 +336,10 @@ def test_ten_kills_leave_the_bytes_of_an_uninterrupted_run(repository, tmp_path)
     for _ in range(10):
         running = command("killed")
         opened = time.monotonic()
-        seen = {file.name for file in (tmp_path / "killed" / "d.partial").glob("shard-*")}
-        while running.poll() is None and time.monotonic() - opened < 120:
-            if {file.name for file in (tmp_path / "killed" / "d.partial").glob("*")} - seen:
-                break
+        seen = set((tmp_path / "killed" / "d.partial").glob("rows-*"))
+        while not set((tmp_path / "killed" / "d.partial").glob("rows-*")) - seen:  # until it writes a shard of its own
+            assert running.poll() is None
+            assert time.monotonic() - opened < 120
             time.sleep(0.02)
         time.sleep(moments.uniform(0, 0.8))
         running.send_signal(signal.SIGKILL)

@@ -63,8 +63,11 @@ def print_summary(found: Mapping[str, Any], console: Console) -> None:
         table.add_column(name, justify="right")
     for stage, one in found["cost"].items():
         table.add_row(stage, *map(_shown, one.values()), end_section=stage == "all")
-    table.add_row("per example kept", *map(_shown, found["per_example"].values()))
-    table.add_row("per instruction with an example", *map(_shown, found["per_instruction"].values()))
+    for name, share, count in (
+        ("per example kept", "per_example", found["instances"]["kept"]),
+        ("per instruction with an example", "per_instruction", found["useful_instructions"]),
+    ):
+        table.add_row(name, *(_shown(one) if count else "none kept" for one in found[share].values()))
     console.print(table)
 
 

@@ -15,7 +15,7 @@ from instruct_jax.synthesis import filters
 from instruct_jax.synthesis.method import Method
 from instruct_jax.synthesis.seeds import OWN, read_seeds
 from instruct_jax.synthesis.self_instruct import self_instruct
-from instruct_jax.text.conversation_lines import ConversationLines
+from instruct_jax.tasks import formats
 
 FILES = ("pool.jsonl", "generated.jsonl", "rejected.jsonl", "summary.json", "journal.jsonl")
 METHOD = Method(
@@ -112,13 +112,16 @@ def test_classifications_are_written_output_first_and_others_input_first(make_en
     )
 
 
-def test_the_file_is_read_as_conversations(make_endpoint, tmp_path):
+def test_the_file_is_read_as_samples_of_prompt_and_completion(make_endpoint, tmp_path):
     make(tmp_path / "run", make_endpoint(), count=1)
-    read = ConversationLines(tmp_path / "run" / "generated.jsonl")
     wanted = lines(tmp_path / "run" / "generated.jsonl")
+    read = list(formats.read(tmp_path / "run" / "generated.jsonl"))
     assert len(read) == len(wanted) > 0
-    for index, one in enumerate(wanted):
-        assert [message.text for message in read[index].messages] == [one["prompt"], one["completion"]]
+    for sample, one in zip(read, wanted, strict=True):
+        assert [(message.role, message.text) for message in sample.conversation.messages] == [
+            ("user", one["prompt"]),
+            ("assistant", one["completion"]),
+        ]
 
 
 def test_a_run_cut_at_any_request_goes_on_as_if_it_had_not_been(make_endpoint, server, tmp_path):

@@ -59,7 +59,7 @@ class ArrowFile(RowFile):
             (values,) = self._batches[number].slice(row - self._starts[number], 1).to_pylist()
         except (pa.ArrowException, ValueError, OverflowError) as error:
             raise MalformedRow(f"{self.where(row)}: cannot be read ({error}); mend the row, or skip malformed rows") from None
-        return plain_value(values)
+        return {name: plain_value(value) for name, value in values.items()}
 
 
 class ParquetFile(RowFile):

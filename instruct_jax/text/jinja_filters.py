@@ -67,16 +67,18 @@ def _concatenated(values: Sequence[Any]) -> str:
     return concat(map(METER.get().written, values))
 
 
-def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter whose arguments and result pass the meter."""
+
     @functools.wraps(function)  # which also keeps Jinja's marks on what it is passed
-    def guarded(*args: Any, **kwargs: Any) -> Any:
+    def metered(*args: Any, **kwargs: Any) -> Any:
         meter = METER.get()
         for value in (*args, *kwargs.values()):
             if not isinstance(value, _SURROUNDINGS):
                 meter.checked(value)
         return meter.made(function(*args, **kwargs))
 
-    return guarded
+    return metered
 
 
 def _compares(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -200,8 +202,8 @@ def _compared(value: Any) -> Any:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    **{name: _guarded(jinja2.filters.FILTERS[name]) for name in _FILTERS.split()},
-    "tojson": _guarded(_tojson),
+    **{name: guarded(jinja2.filters.FILTERS[name]) for name in _FILTERS.split()},
+    "tojson": guarded(_tojson),
     "join": _join,
     "replace": _replace_filter,
     "indent": _indent,

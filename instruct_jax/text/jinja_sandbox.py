@@ -12,6 +12,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import jinja2
@@ -33,6 +34,7 @@ from instruct_jax.text.jinja_filters import (
     FUNCTIONS,
     TESTS,
     concat,
+    guarded,
     joined,
     replaced,
 )
@@ -79,17 +81,29 @@ class Program:
       source: the template.
       name: for errors.
       functions: what it may call beside the usual: strftime_now, if it may know a date.
+      filters: those beside the usual ones; they see what they are given on the meter.
+      kind: what it is, for errors.
+      trims: whether line breaks after a block and white space before one are left out, as `transformers` has it.
 
     Raises:
       InputError: it is no Jinja, or too long.
     """
 
-    def __init__(self, source: str, name: str, functions: Mapping[str, Callable[..., Any]]):
-        self._name = name
+    def __init__(
+        self,
+        source: str,
+        name: str,
+        functions: Mapping[str, Callable[..., Any]],
+        filters: Mapping[str, Callable[..., Any]] = MappingProxyType({}),
+        kind: str = "chat template",
+        trims: bool = True,
+    ):
+        self._name = f"{kind} {name!r}"
         if len(source) > SOURCE_CHARACTERS:
-            raise InputError(f"chat template {name!r} has {len(source):,} characters; expected at most {SOURCE_CHARACTERS:,}")
-        environment = _Environment()
+            raise InputError(f"{self._name} has {len(source):,} characters; expected at most {SOURCE_CHARACTERS:,}")
+        environment = _Environment(trims)
         environment.globals |= functions
+        environment.filters |= {filter_name: guarded(function) for filter_name, function in filters.items()}
         with self._errors(), Meter().render(source):
             self._template = environment.from_string(source)
         self.marks_generated = re.search(r"\{%[-+]?\s*generation\b", source) is not None
@@ -120,11 +134,11 @@ class Program:
         try:
             yield
         except jinja2.TemplateSyntaxError as error:
-            raise InputError(f"chat template {self._name!r}, line {error.lineno}: {_line(error)}; mend the template") from None
+            raise InputError(f"{self._name}, line {error.lineno}: {_line(error)}; mend the template") from None
         except Exception as error:  # a stranger's program may fail in any way
             lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
             where = f", line {lines[-1]}" if lines else ""
-            raise InputError(f"chat template {self._name!r}{where}: {_line(error)}; {_advice(error)}") from None
+            raise InputError(f"{self._name}{where}: {_line(error)}; {_advice(error)}") from None
 
 
 def _advice(error: Exception) -> str:
@@ -177,10 +191,10 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset(("+", "-", "*", "/", "//", "%", "**"))
 
-    def __init__(self):
+    def __init__(self, trims: bool):
         super().__init__(
-            trim_blocks=True,
-            lstrip_blocks=True,
+            trim_blocks=trims,
+            lstrip_blocks=trims,
             extensions=[_Generation, jinja2.ext.loopcontrols],
             finalize=lambda value: METER.get().written(value),
             optimized=False,

@@ -14,6 +14,7 @@ from instruct_jax.tasks.mixing import Allotment, TaskShape, allot
 from instruct_jax.tasks.mixture import MixtureTask
 from instruct_jax.tasks.order import Draw, Order
 from instruct_jax.tasks.preparation import Preparation
+from instruct_jax.tasks.prompted import check_supported
 from instruct_jax.tasks.rendering import Renderer
 from instruct_jax.tasks.sources import RecordSource
 from instruct_jax.tasks.token_cache import Text, TokenCache, task_key
@@ -89,13 +90,15 @@ def open_preparation(job: Preparation, tasks: Sequence[MixtureTask], scratch: Pa
       cache: folder of the token cache; None for none.
 
     Raises:
-      InputError: a task cannot be read, or the mixture's wishes contradict each other.
+      InputError: a task cannot be read, a prompt setting is supported by none or a task supports none of them, or the
+        mixture's wishes contradict each other.
     """
     opened: dict[int, Examples] = {
         place: open_examples(one.task, job.split, job.tokenizer, job.seed, job.prompts, scratch)
         for place, one in enumerate(tasks)
         if one.rate > 0
     }
+    check_supported(job.prompts, [one.instruct for one in opened.values() if isinstance(one, InstructionExamples)])
     sizes = tuple(opened[place].records.size if place in opened else 0 for place in range(len(tasks)))
     renderer = Renderer(opened, job.tokenizer, job.chat_template, job.malformed)
     shapes = [TaskShape(one.task.name, one.cluster, one.rate, size) for one, size in zip(tasks, sizes, strict=True)]

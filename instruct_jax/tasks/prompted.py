@@ -8,7 +8,7 @@ from typing import Any
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.exemplars import Exemplars, within_budget
 from instruct_jax.tasks.instruct import Instruct
-from instruct_jax.tasks.prompts import Layout, PromptSettings, weighted_choice
+from instruct_jax.tasks.prompts import ZERO_SHOT, Layout, PromptSettings, weighted_choice
 from instruct_jax.text.conversation import Conversation, Message
 from instruct_jax.text.options import DASHES
 from instruct_jax.text.templates import Instance, Template, choose
@@ -163,10 +163,11 @@ def check_supported(prompts: Sequence[PromptSettings], instructs: Sequence[Instr
     """
     for place, setting in enumerate(prompts):
         users = [one for one in instructs if one.trainable(setting)]
-        if instructs and not users:
+        if not users and (instructs or dataclasses.replace(setting, weight=ZERO_SHOT.weight) != ZERO_SHOT):
+            reason = instructs[0].refusal(setting) if instructs else "none of them has templates"
             raise InputError(
-                f"prompts[{place}] ({setting.title()}) is supported by no task of the mixture "
-                f"({instructs[0].refusal(setting)}); leave it out, or add a task that supports it"
+                f"prompts[{place}] ({setting.title()}) is supported by no task of the mixture ({reason}); leave it out, or add a "
+                "task that supports it"
             )
         if setting.option_style != DASHES and not any(
             one.templates[number].shows_options for one in users for number in one.trainable(setting)

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import seqio
 
+from instruct_jax.artifacts.manifest import read_manifest
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.evaluation import Evaluation, evaluation_items
 from instruct_jax.tasks.examples import InstructionExamples, open_examples
 from instruct_jax.tasks.instruct import Instruct, text_features
 from instruct_jax.tasks.mixture import MixtureTask
+from instruct_jax.tasks.prepare import prepare
 from instruct_jax.tasks.prompted import check_supported
 from instruct_jax.tasks.prompts import EARLIER_TURNS, INLINE, ZERO_SHOT, Inline, PromptSettings, as_settings, weighted_choice
 from instruct_jax.tasks.records import MalformedRow
@@ -204,6 +206,9 @@ def test_a_setting_that_no_task_supports_is_named():
     check_supported([ZERO_SHOT, PromptSettings(chain_of_thought=True)], [without, SUMS])
     with pytest.raises(InputError, match=r"prompts\[1\] \(zero-shot, chain of thought\) is supported by no task of the mixture"):
         check_supported([ZERO_SHOT, PromptSettings(chain_of_thought=True)], [without, worded])
+    check_supported([ZERO_SHOT], [])
+    with pytest.raises(InputError, match=r"prompts\[0\] \(2-shot\) is supported by no task .*none of them has templates"):
+        check_supported([PromptSettings(shots=2)], [])
     with pytest.raises(InputError, match=r"prompts\[0\] .*no template of the mixture lists the alternatives"):
         check_supported([PromptSettings(option_style=LETTERS)], [worded])
     with pytest.raises(InputError, match="'sums' has no trainable templates that show the reasoning; or add a setting"):
@@ -296,3 +301,39 @@ def test_a_task_reads_its_settings_through_the_same_door_as_prepare(sums, tmp_pa
     examples = open_examples(sums, "train", TOKENIZER, 0, settings, tmp_path)
     assert {examples.example(index, 0).shots for index in range(50)} == {0, 2}
     assert isinstance(sums, seqio.Task)
+
+
+def test_an_example_wears_the_same_setting_and_words_in_two_preparations(sums, tmp_path):
+    """A whole one on one core, and a part of it on two; the manifest counts what each setting got."""
+    settings = (ZERO_SHOT, PromptSettings(shots=2, weight=2.0), PromptSettings(chain_of_thought=True))
+    found = []
+    for name, examples, workers in (("whole", 100, 1), ("part", 60, 2)):
+        folder = tmp_path / name
+        prepare(
+            str(folder),
+            sums.name,
+            "bytes",
+            INSTRUCT,
+            1_024,
+            3,
+            examples,
+            prompts=settings,
+            workers=workers,
+            cache="",
+            examples_per_shard=32,
+        )
+        texts = np.concatenate([np.load(file) for file in sorted(folder.glob("texts-*.npy"))])
+        found.append({(one["example"], one["epoch"]): tuple(one[["template", "setting", "tokens"]]) for one in texts})
+        counted = read_manifest(folder, "dataset")["tasks"][0]["settings"]
+        assert sum(counted.values()) == examples
+        assert list(counted.values()) == np.bincount(texts["setting"]).tolist()
+    whole, part = found
+    assert len(whole) == 100
+    assert len(part.keys() & whole.keys()) > 40
+    assert all(part[place] == whole[place] for place in part.keys() & whole.keys())
+
+
+def test_a_preparation_with_a_setting_for_no_task_is_refused(sums, tmp_path):
+    settings = (ZERO_SHOT, PromptSettings(inversion=True, chain_of_thought=True))
+    with pytest.raises(InputError, match=r"prompts\[1\] .* is supported by no task of the mixture"):
+        prepare(str(tmp_path / "none"), sums.name, "bytes", INSTRUCT, 1_024, 0, 10, prompts=settings, workers=1)

@@ -35,11 +35,11 @@ def summary(harvest: Harvest) -> dict[str, Any]:
             }
             for kind in kept
         },
-        "useful_instructions": harvest.useful(),
+        "useful_instructions": harvest.useful,
         "useful_classifications": sum(bool(task.instances) and task.is_classification for task in harvest.tasks),
         "cost": cost,
         "per_example": _shares(cost["all"], kept["instance"]),
-        "per_instruction": _shares(cost["all"], harvest.useful()),
+        "per_instruction": _shares(cost["all"], harvest.useful),
     }
 
 

@@ -78,6 +78,10 @@ class Endpoint(Generator):
                     one.cancel()
                 raise
 
+    def name(self) -> str:
+        """The model's name at the server."""
+        return self.model
+
     def identity(self) -> dict[str, Any]:
         """The model's name and how it is asked; neither the key nor the address, at which a server may stand elsewhere later."""
         return {"kind": "endpoint", "model": self.model, "chat": self.chat, "more": dict(self.more)}

@@ -73,6 +73,10 @@ class Generator(abc.ABC):
         """
 
     @abc.abstractmethod
+    def name(self) -> str:
+        """What the provenance of a text calls it."""
+
+    @abc.abstractmethod
     def identity(self) -> dict[str, Any]:
         """What decides its answers, as JSON values without secrets: kept in manifests, and compared when work goes on."""
 

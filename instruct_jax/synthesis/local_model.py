@@ -10,6 +10,7 @@ from instruct_jax.inference import session as sessions
 from instruct_jax.inference.sampling import Sampling
 from instruct_jax.inference.session import Session
 from instruct_jax.synthesis.generator import Completion, Decoding, Generator, before_stop
+from instruct_jax.text.chat import render_batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,25 +38,35 @@ class LocalModel(Generator):
                 f"a local model cannot take a presence penalty ({decoding.presence_penalty}); set the penalties to None, "
                 "or ask a server"
             )
-        tokenizer, _ = self._session.words()
+        tokenizer, template = self._session.words()
+        questions = [[("user", prompt)] for prompt in prompts]
         answers = self._session.answers(
-            [[("user", prompt)] for prompt in prompts],
+            questions,
             max_new_tokens=decoding.max_tokens,
             sampling=Sampling(decoding.temperature, None, decoding.top_p),
             seed=0,
             items=[seed + place for place in range(len(prompts))],
             batch_tokens=self.batch_tokens,
         )
+        read = render_batch(questions, template, tokenizer, add_generation_prompt=True)
         completions = []
-        for prompt, answer in zip(prompts, answers, strict=True):
+        for asked, answer in zip(read, answers, strict=True):
             text, stopped = before_stop(tokenizer.decode(answer.tokens), stop)
             reason = "stop" if stopped or answer.stopped else "length"
-            completions.append(Completion(text, reason, len(tokenizer.encode(prompt)), len(answer.tokens)))
+            completions.append(Completion(text, reason, asked.tokens.size, len(answer.tokens)))
         return completions
 
-    def identity(self) -> dict[str, Any]:
+    def name(self) -> str:
         """The fingerprint of the model, its tokenizer and its template, wherever they lie."""
-        return {"kind": "local model", "fingerprint": self._session.fingerprint(), "dtype": self.dtype}
+        return self._fingerprint
+
+    def identity(self) -> dict[str, Any]:
+        """Its name, and the type of the computation."""
+        return {"kind": "local model", "fingerprint": self._fingerprint, "dtype": self.dtype}
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        return self._session.fingerprint()
 
     @functools.cached_property
     def _session(self) -> Session:

@@ -66,15 +66,19 @@ class Rejection:
 
 @dataclasses.dataclass
 class Harvest:
-    """All that a run has, in the order in which it came: grown by `play`, and a function of the settings and the journal."""
+    """All that a run has, in the order in which it came: grown by `play`, and a function of the settings and the journal.
+
+    Attributes:
+      tasks: the pool, without its seeds.
+      rejections: what was left out.
+      costs: by stage, the completions that were had, without their texts.
+      useful: how many tasks have at least one instance.
+    """
 
     tasks: list[Task] = dataclasses.field(default_factory=list)
     rejections: list[Rejection] = dataclasses.field(default_factory=list)
     costs: dict[str, list[Completion]] = dataclasses.field(default_factory=lambda: {stage: [] for stage in STAGES})
-
-    def useful(self) -> int:
-        """Instructions with at least one instance."""
-        return sum(bool(task.instances) for task in self.tasks)
+    useful: int = 0
 
 
 class Rounds:
@@ -122,7 +126,9 @@ class Rounds:
             stops = form.stops_after(self._method.instances_most)
             answers = self._asked(number, stage, asked, self._method.instances, stops)
             written |= {task.id: form.read(answer) for task, answer in zip(chosen, answers, strict=True)}
-        self.harvest.tasks += [dataclasses.replace(one, instances=self._sifted(one, written[one.id])) for one in tasks]
+        done = [dataclasses.replace(one, instances=self._sifted(one, written[one.id])) for one in tasks]
+        self.harvest.tasks += done
+        self.harvest.useful += sum(bool(task.instances) for task in done)
 
     def _proposed(self, number: int) -> list[Task]:
         """The new instructions of a round that pass the filters; they enter the pool, nothing more being known of them."""

@@ -70,6 +70,7 @@ def self_instruct(
     if not (folder / JOURNAL).exists():
         manifests.require_unused(folder)
     tasks = read_seeds(seeds)
+    index = read_suites(evaluations) if evaluations else None
     settings = {
         "version": _VERSION,
         "generator": generator.identity(),
@@ -78,8 +79,7 @@ def self_instruct(
         "evaluations": {suite: manifests.file_sha256(Path(file)) for suite, file in (evaluations or {}).items()},
         "seed": seed,
     }
-    if evaluations:
-        index = read_suites(evaluations)
+    if index is not None:
         method = dataclasses.replace(
             method,
             instruction_filters=(*method.instruction_filters, InstructionLeak(index)),
@@ -109,23 +109,23 @@ def _play(rounds: Rounds, count: int, rounds_most: int, barren_rounds: int, cons
             return played, "no more rounds were allowed"
         rounds.play(played)
         played += 1
-        if rounds.harvest.useful() > useful:
-            fruitful, useful = played, rounds.harvest.useful()
+        if rounds.harvest.useful > useful:
+            fruitful, useful = played, rounds.harvest.useful
         if time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
             said = time.monotonic()
             say(console, f"self_instruct: {useful:,} of {count:,} instructions after {played:,} rounds")
 
 
 def _write(folder: Path, harvest: Harvest, generator: Generator, found: Mapping[str, Any], made_with: Mapping[str, Any]) -> None:
-    model = generator.identity()
-    _write_lines(folder / "pool.jsonl", ({**_provenance(task), "instances": len(task.instances)} for task in harvest.tasks))
+    model = generator.name()
+    _write_lines(folder / "pool.jsonl", (_pooled(task, model) for task in harvest.tasks))
     _write_lines(
         folder / "generated.jsonl",
         (
             {
                 "prompt": _prompt(task.instruction, instance),
                 "completion": instance.output,
-                "metadata": {**_provenance(task), "input": instance.input, "number": number},
+                "metadata": {**_named(task, model), "input": instance.input, "number": number},
             }
             for task in harvest.tasks
             for number, instance in enumerate(task.instances)
@@ -134,21 +134,28 @@ def _write(folder: Path, harvest: Harvest, generator: Generator, found: Mapping[
     _write_lines(folder / "rejected.jsonl", map(dataclasses.asdict, harvest.rejections))
     manifests.write_json(folder / "summary.json", found)
     files = {name: manifests.file_sha256(folder / name) for name in ("pool.jsonl", "generated.jsonl", "rejected.jsonl")}
-    identity = manifests.identity_of([made_with["settings"], files])
-    content = {"identity": identity, "files": files, "generator": model, "summary": found, **made_with}
+    content = {"identity": manifests.identity_of([made_with["settings"], files]), "files": files, "summary": found, **made_with}
     versions = manifests.versions("jax", "numpy", "requests")
     manifests.write_manifest(folder, "conversations", {**content, "versions": versions})
 
 
-def _provenance(task: Task) -> dict[str, Any]:
+def _named(task: Task, model: str) -> dict[str, Any]:
     return {
         "id": task.id,
         "instruction": task.instruction,
         "is_classification": task.is_classification,
+        "rouge_l": task.nearest[0][1],
+        "model": model,
+    }
+
+
+def _pooled(task: Task, model: str) -> dict[str, Any]:
+    return {
+        **_named(task, model),
         "round": task.round,
         "shown": list(task.shown),
-        "rouge_l": task.nearest[0][1],
         "nearest": [list(one) for one in task.nearest],
+        "instances": len(task.instances),
     }
 
 

@@ -68,6 +68,7 @@ def test_what_is_made_is_kept_or_rejected_and_adds_up(make_endpoint, server, tmp
     )
     texts = texts | {one["id"]: one["instruction"] for one in pool}
     for one in pool:
+        assert one["model"] == "stub"
         assert 0 <= one["rouge_l"] < 0.7
         assert len(one["nearest"]) == 10
         assert {*one["shown"], *(name for name, _ in one["nearest"])} <= set(texts)
@@ -199,6 +200,7 @@ def test_what_holds_an_evaluation_question_is_left_out(make_endpoint, tmp_path):
         ({"method": Method(requests=3)}, r"other settings: method\.instance_filters"),
         ({"count": 0}, "COUNT, ROUNDS_MOST and BARREN_ROUNDS are 0, 9 and 3"),
         ({"seeds": "/nowhere"}, "the seeds /nowhere cannot be read"),
+        ({"evaluations": {"exam": "/nowhere"}}, "the evaluation suite /nowhere cannot be read"),
     ],
 )
 def test_a_folder_of_other_settings_is_left_alone(make_endpoint, server, tmp_path, settings, message):

@@ -9,7 +9,6 @@ must be one, or a folder that all machines share. The token cache is not used.
 """
 
 import functools
-import inspect
 import json
 import os
 import sys
@@ -33,10 +32,8 @@ from instruct_jax.recipe_check import check_names
 from instruct_jax.tasks.counts import print_table
 from instruct_jax.tasks.opening import OpenPreparation, open_preparation
 from instruct_jax.tasks.preparation import is_finished
-from instruct_jax.tasks.prepare import PACKAGES, arranged, finish, prepare
+from instruct_jax.tasks.prepare import PACKAGES, arranged, arrangement, finish, prepare
 from instruct_jax.tasks.shard import ShardResult, result_file, write_shard
-
-_NOT_ARRANGED = {"workdir", "workers", "cache", "config"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +55,7 @@ def _prepare(arguments: Arguments, options: Sequence[str]) -> None:
     text, values = _evaluated(arguments)
     workdir = str(values["workdir"])
     with tempfile.TemporaryDirectory() as scratch:
-        job, tasks = arranged(**_arrangement(values))
+        job, tasks = arranged(**arrangement(values))
         description = job.description(tasks)
         store = Store(workdir)
         if is_finished(store.fetched_manifest(Path(scratch) / "found"), description):
@@ -117,7 +114,7 @@ def _opened(text: str) -> OpenPreparation:
         file.write(text)
         file.flush()
         _, values = _evaluated(Arguments(files=(file.name,)))
-    job, tasks = arranged(**_arrangement(values))
+    job, tasks = arranged(**arrangement(values))
     return open_preparation(job, tasks, Path(tempfile.mkdtemp(prefix="prepare-")), cache=None)
 
 
@@ -128,12 +125,6 @@ def _evaluated(arguments: Arguments) -> tuple[str, dict[str, Any]]:
     if bound.program is not prepare:
         raise InputError(f"the recipe's program is {bound.program.__name__}; only prepare runs on Beam: give a recipe of it")
     return bound.text, bound.values()
-
-
-def _arrangement(values: dict[str, Any]) -> dict[str, Any]:
-    """Those of `prepare`'s arguments that `arranged` takes, defaults filled in."""
-    parameters = inspect.signature(prepare).parameters
-    return {name: values.get(name, one.default) for name, one in parameters.items() if name not in _NOT_ARRANGED}
 
 
 class Store:
@@ -182,4 +173,3 @@ class Store:
         self.put(folder, [*names, NAME])
         for number in range(shards):
             self._files.rm_file(f"{self._root}/{result_file(number)}")
-

@@ -1,5 +1,6 @@
 """prepare: a mixture of SeqIO tasks becomes a dataset folder of packed rows (a program)."""
 
+import inspect
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ PACKAGES = ("instruct-jax", "array-record", "numpy", "sentencepiece", "seqio", "
 _CACHE = ".token_cache"  # beside the dataset
 _SCRATCH = "scratch"
 _NAMES_SHOWN = 20
+_NOT_ARRANGED = {"workdir", "workers", "cache", "config"}
 
 
 def prepare(
@@ -53,7 +55,7 @@ def prepare(
     template_variables: Mapping[str, Any] | None = None,
     workers: int | None = None,
     cache: str | bool | None = None,
-    examples_per_shard: int = 16_384,
+    examples_per_shard: int = 8_192,
     config: str = "",
 ) -> None:
     """Write the dataset of a mixture: rows of `length` tokens, evaluation items, tokenizer and manifest.
@@ -153,6 +155,12 @@ def arranged(
     words, template = load_words(tokenizer, chat_template, template_date, template_variables)
     job = Preparation(tokenizer=words, chat_template=template, prompts=as_settings(prompts), **others)
     return job, mixture_tasks(job.mixture, job.held_out)
+
+
+def arrangement(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those arguments of `prepare` that `arranged` takes, defaults filled in: what decides the bytes of a dataset."""
+    parameters = inspect.signature(prepare).parameters
+    return {name: values.get(name, one.default) for name, one in parameters.items() if name not in _NOT_ARRANGED}
 
 
 def finish(

@@ -8,10 +8,11 @@ Four rules, each with its place in the literature:
 * `contained`: an evaluation text too short for either, of 6 to 12 words, stands whole in the training text.
 * `whole`: the training text is the evaluation text, whatever its length.
 
-Departures: a run of words in more than `template_records` records of one suite is its template's wording, which no record
-owns. Such a run is no leak; `coverage` is measured over the text's own words, those outside all template runs of 8; and where
-template wording fills up a run of 13, `long` asks that it hold 13 own words or more than half of them all: a template with the
-next word, "Question: What", is shared by many. A text of fewer than 13 words is not measured by `coverage`: 8 are too few.
+Departures: a run of words in more than `template_records` records of one suite is its template's wording, or a phrase that
+everybody uses, and no record owns it: such a run is no leak by itself. A text's own words are those outside all such runs of 4
+words and more. `coverage` is measured over own words, and a run of 13 is a leak by `long` if it holds 8 own words or more than
+half of them all: "Answer the following question: What is the name of" is shared by many. A text of fewer than 13 words is not
+measured by `coverage`: 8 words are too few to tell.
 """
 
 import dataclasses
@@ -75,6 +76,7 @@ class Bounds:
       share: how much of an evaluation text's own words must be covered for a leak: more than this.
       contained: the fewest words of an evaluation text that is looked for within others; shorter ones must be the whole text.
       template_records: a run of words in more records of a suite than this belongs to its template.
+      template_words: words of the shortest such run that makes words the template's.
     """
 
     long: int = 13
@@ -82,10 +84,12 @@ class Bounds:
     share: float = 0.5
     contained: int = 6
     template_records: int = 10
+    template_words: int = 4
 
     def __post_init__(self):
-        if not 1 <= self.contained <= self.long or not 1 <= self.short <= self.long or self.template_records < 1:
-            raise InputError(f"{self} is no set of bounds; expected contained and short from 1 to long, template_records >= 1")
+        runs = (self.contained, self.short, self.template_words)
+        if not all(1 <= words <= self.long for words in runs) or self.template_records < 1:
+            raise InputError(f"{self}: expected contained, short and template_words from 1 to long, and template_records >= 1")
         if not 0 <= self.share < 1:
             raise InputError(f"share is {self.share}; expected a share of an evaluation text from 0 to below 1")
 
@@ -126,7 +130,8 @@ class ContaminationIndex:
         measured = [one if one.size >= bounds.long else one[:0] for one in hashes]
         owners = np.array(suite_of, np.int64), np.array(records, np.int64)
         self._long, _ = _Runs.of(bounds.long, measured).split(*owners, bounds.template_records)
-        self._short, template = _Runs.of(bounds.short, measured).split(*owners, bounds.template_records)
+        self._short, _ = _Runs.of(bounds.short, measured).split(*owners, bounds.template_records)
+        _, template = _Runs.of(bounds.template_words, measured).split(*owners, bounds.template_records)
         self._ends = np.cumsum(lengths)
         self._own_words = np.repeat(lengths >= bounds.long, lengths) & ~template.covered(self._ends - lengths, int(lengths.sum()))
         between = [one[: bounds.contained] if bounds.contained <= one.size < bounds.long else one[:0] for one in hashes]
@@ -187,7 +192,7 @@ class ContaminationIndex:
             if seeds.get(LONG):
                 start, first, count = _longest(here, there, seeds[LONG])
                 held = int(np.sum(own[first : first + count]))
-                if held >= self.bounds.long or held > self.bounds.share * np.sum(own):
+                if held >= self.bounds.short or held > self.bounds.share * np.sum(own):
                     add(item, LONG, start, count, share)
             if share > self.bounds.share:
                 start, _, count = _longest(here, there, seeds[COVERAGE])

@@ -93,6 +93,13 @@ def test_template_wording_is_no_leak_and_the_record_in_it_is():
     assert few.check(f"{wording} {records[40]}") != []
 
 
+def test_a_short_template_with_a_common_beginning_of_questions_is_no_leak():
+    questions = [f"What is the name of {text}" for text in texts(60, seed=12, shortest=9, longest=14)]
+    index = ContaminationIndex({"suite": [f"Answer this: {question}?" for question in questions[:30]]})
+    assert [hit for other in questions[30:] for hit in index.check(f"Answer this: {other}")] == []
+    assert all(index.check(f"Say: {question}") for question in questions[:30])
+
+
 def test_wordings_of_one_record_are_counted_once():
     record = texts(1, seed=8, shortest=40, longest=40)[0]
     wordings = [EvaluationText(f"w{k}", f"wording{k} {record}", record="r") for k in range(20)]
@@ -133,7 +140,7 @@ def test_an_empty_training_text_and_an_empty_suite():
 
 
 def test_bounds_out_of_range_are_refused():
-    with pytest.raises(InputError, match="no set of bounds"):
+    with pytest.raises(InputError, match="expected contained, short and template_words from 1 to long"):
         Bounds(short=14)
     with pytest.raises(InputError, match="share is 1"):
         Bounds(share=1)

@@ -1,5 +1,6 @@
 """A dataset folder: packed rows in ArrayRecord shards, and the manifest that says what they are."""
 
+import functools
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from instruct_jax.errors import InputError
 # Rows compress well and are read at random: one row a group, so that a read decodes nothing else.
 _WRITER_OPTIONS = "group_size:1,zstd:3"
 _CHECKED_BYTES = 1 << 30
+_OPEN_FILES = 256  # a dataset may have more shards than a process may open files
 _MAKING = "making.json"
 
 
@@ -140,7 +142,7 @@ class Dataset:
         check = sum(shard["bytes"] for shard in shards) <= _CHECKED_BYTES
         for shard in shards:
             _check_shard(self.folder / shard["file"], shard, check)
-        self._readers = [array_record_module.ArrayRecordReader(str(self.folder / shard["file"])) for shard in shards]
+        self._reader = functools.lru_cache(_OPEN_FILES)(self._opened)
         self._ends = np.cumsum([shard["rows"] for shard in shards])
         self.length = int(self.manifest["length"])
 
@@ -152,8 +154,11 @@ class Dataset:
             raise IndexError(index)
         shard = int(np.searchsorted(self._ends, index, side="right"))
         start = int(self._ends[shard - 1]) if shard else 0
-        (content,) = self._readers[shard].read([index - start])
+        (content,) = self._reader(shard).read([index - start])
         return decode_row(content)
+
+    def _opened(self, shard: int) -> array_record_module.ArrayRecordReader:
+        return array_record_module.ArrayRecordReader(str(self.folder / self.manifest["shards"][shard]["file"]))
 
     def describe(self, row: Row) -> str:
         """Where each segment of a row came from, in words."""

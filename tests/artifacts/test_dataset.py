@@ -1,5 +1,7 @@
 """The dataset folder: rows come back as they went in, and nothing broken or unfinished is read as if it were whole."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,14 @@ def test_rows_come_back_by_index_across_shards(folder):
     for outside in (-1, 7):
         with pytest.raises(IndexError):
             dataset[outside]
+
+
+def test_a_dataset_may_have_more_shards_than_files_may_be_open(folder, monkeypatch):
+    monkeypatch.setattr("instruct_jax.artifacts.dataset._OPEN_FILES", 1)
+    dataset, before = Dataset(folder), len(os.listdir("/proc/self/fd"))
+    for seed in (6, 0, 3, 2, 6, 5, 4, 1):
+        assert _equal(dataset[seed], _row(*range(1, seed + 2), seed=seed))
+        assert len(os.listdir("/proc/self/fd")) <= before + 2
 
 
 def test_the_same_rows_give_the_same_bytes(folder, tmp_path):

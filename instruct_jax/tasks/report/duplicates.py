@@ -12,7 +12,7 @@ from instruct_jax.curation.dedup import Duplicate, NearDuplicates, clusters, exa
 from instruct_jax.tasks.report.census import Census
 from instruct_jax.tasks.report.texts import Text
 
-_SHOWN = 8
+_SHOWN = 5
 _EXCERPT = 420  # characters of a text that is shown
 
 

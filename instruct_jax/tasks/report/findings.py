@@ -12,7 +12,6 @@ _MAJORITY = 0.9
 _DUPLICATE_SHARE = 0.01
 _SHIFT = 0.01
 _DENSITY = 0.9
-_SIDES = {"same_wording": "in its wording", "other_wording": "in another", "across_tasks": "of another task"}
 
 
 def findings(report: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -46,21 +45,17 @@ def _copies(report: Mapping[str, Any]) -> list[dict[str, str]]:
     copies, found = report["duplicates"], []
     for kind, words in (("exact", "equal to"), ("near", "nearly equal to")):
         one = copies[kind]
-        if one["share"] > _DUPLICATE_SHARE:
-            sides = [f"{one[side]:,} {words}" for side, words in _SIDES.items()]
-            title = f"{100 * one['share']:.1f} % of the examples are {words} another"
-            found.append(
-                _one("warning", title, f"{one['duplicates']:,} in {one['groups']:,} groups; {', '.join(sides)}", "copies")
-            )
+        # A record in another wording of its task is what multiple wordings are for.
+        plain = one["same_wording"] + one["across_tasks"]
+        if copies["compared"] and plain / copies["compared"] > _DUPLICATE_SHARE:
+            title = f"{100 * plain / copies['compared']:.1f} % of the examples are {words} another"
+            detail = f"{one['same_wording']:,} to one in the same wording, {one['across_tasks']:,} to one of another task"
+            found.append(_one("warning", title, detail, "copies"))
     if not found:
-        found.append(
-            _one(
-                "good",
-                "Few duplicates",
-                f"{copies['exact']['duplicates']:,} equal, {copies['near']['duplicates']:,} nearly equal",
-                "copies",
-            )
+        detail = (
+            f"{copies['exact']['duplicates']:,} equal, {copies['near']['duplicates']:,} nearly equal, other wordings included"
         )
+        found.append(_one("good", "Few duplicates", detail, "copies"))
     if copies["disagreements"]["disagreeing"]:
         many = copies["disagreements"]
         title = f"{many['disagreeing']:,} prompts are asked more than once and answered differently"

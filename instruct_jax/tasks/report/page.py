@@ -33,6 +33,7 @@ def write_page(file: Path, report: Mapping[str, Any], pictures: Sequence[Picture
     shown = [task for task in tasks if task["examples"] or task["asked"]][:_BARS]
     content = template.render(
         report=report,
+        name=report["dataset"]["mixture"] or report["dataset"]["name"],
         totals=report["totals"],
         tasks=tasks,
         table_rows=_TABLE,

@@ -96,9 +96,8 @@ def cost_plot(costs: Sequence[Mapping[str, Any]], share: str, title: str, row_le
         line = " ".join(f"{x(one):.1f},{y(values[policy, one]):.1f}" for one in lengths)
         parts.append(f'<polyline class="series s{number}" points="{line}"/>')
         parts += [f'<circle class="dot s{number}" cx="{x(one):.1f}" cy="{y(values[policy, one]):.1f}" r="3"/>' for one in lengths]
-    return _drawing(
-        "".join(parts), [(x(one), short(one) if one >= 1e4 else f"{one:,}") for one in lengths], title, "row length T, tokens"
-    )
+    axis = [(x(one), short(one) if one >= 1e4 else f"{one:,}") for one in lengths]
+    return _drawing("".join(parts), axis, title, "row length T, tokens", left)
 
 
 def _bars(bars: Sequence[tuple[float, float, int]]) -> str:
@@ -116,7 +115,7 @@ def _marks(marks: Sequence[tuple[float, str, int]]) -> str:
     """Upright lines with their words; the second's stand lower, so that two never meet."""
     out = []
     for place, words, level in marks:
-        anchor, shift = ("end", -5) if place > 0.6 * _WIDTH else ("start", 5)
+        anchor, shift = ("end", -5) if place > 0.72 * _WIDTH else ("start", 5)
         out.append(
             f"{_upright(place, 'mark', _TOP - 12 + 13 * level)}"
             f'<text class="say" x="{place + shift:.1f}" y="{_TOP - 17 + 13 * level}" text-anchor="{anchor}">'

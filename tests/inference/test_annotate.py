@@ -54,41 +54,47 @@ def examples():
     ]
 
 
-@pytest.fixture
-def file(examples, tmp_path):
-    (tmp_path / "in.jsonl").write_text("\n\n".join(json.dumps(one, ensure_ascii=False) for one in examples))
-    return tmp_path / "in.jsonl"
+@pytest.fixture(scope="module")
+def file(examples, tmp_path_factory):
+    found = tmp_path_factory.mktemp("lines") / "in.jsonl"
+    found.write_text("\n\n".join(json.dumps(one, ensure_ascii=False) for one in examples))
+    return found
+
+
+@pytest.fixture(scope="module")
+def done(checkpoint, file, tmp_path_factory):
+    """The folder of the annotated examples."""
+    folder = tmp_path_factory.mktemp("done") / "out"
+    annotate(folder, checkpoint, file)
+    return folder
 
 
 def lines(folder):
     return [json.loads(line) for line in (folder / "annotated.jsonl").read_text().splitlines()]
 
 
-def by_hand(loaded, before: str, answer: str) -> float:
-    """Mean loss of an answer and its eos behind a text and the bos, from the logits of that row alone."""
-    tokenizer = loaded.tokenizer
-    given = [tokenizer.bos_id, *tokenizer.encode(before)]
-    ids = np.array([*given, *tokenizer.encode(answer), tokenizer.eos_id])
-    logprobs = log_softmax(np.asarray(loaded.logits(ids[None])[0], np.float64), axis=-1)
+def mean_loss(loaded, given: list[int], answer: list[int]) -> float:
+    """Mean loss of an answer behind some ids, from the logits of that row alone; what comes after them changes nothing."""
+    ids = np.array([*given, *answer])
+    logits = np.asarray(loaded.logits(np.pad(ids, (0, 256 - ids.size))[None])[0], np.float64)
+    logprobs = log_softmax(logits, axis=-1)
     return -np.mean([logprobs[place - 1, ids[place]] for place in range(len(given), len(ids))])
 
 
-def texts_of(example) -> tuple[str, str]:
-    """What DIALOGUE writes before the answer, and the answer."""
-    if "prompt" in example:
-        return f"User: {example['prompt']}\nAssistant:\n", example["completion"]
-    return "Be brief.\nUser: a\nAssistant:\nfirst", "second"
+def by_hand(loaded, before: str, answer: str) -> float:
+    """Mean loss of an answer and its eos behind the bos and a text."""
+    tokenizer = loaded.tokenizer
+    return mean_loss(loaded, [tokenizer.bos_id, *tokenizer.encode(before)], [*tokenizer.encode(answer), tokenizer.eos_id])
 
 
-def test_the_losses_are_those_of_the_logits(checkpoint, examples, file, tmp_path):
-    annotate(tmp_path / "out", checkpoint, file)
-    loaded, found = session.open(checkpoint), lines(tmp_path / "out")
+def test_the_losses_are_those_of_the_logits(checkpoint, examples, done):
+    loaded, found = session.open(checkpoint), lines(done)
     assert len(found) == len(examples)
     ratios = []
     for example, line in zip(examples, found, strict=True):
         if "messages" in example:
             continue  # an earlier answer ends with eos inside the text; see the next test
-        before, answer = texts_of(example)
+        before, answer = f"User: {example['prompt']}\nAssistant:\n", example["completion"]
         given, alone = by_hand(loaded, before, answer), by_hand(loaded, "Assistant:\n", answer)
         assert line["nll_conditioned"] == pytest.approx(given, rel=1e-5)
         assert line["nll_unconditioned"] == pytest.approx(alone, rel=1e-5)
@@ -98,34 +104,29 @@ def test_the_losses_are_those_of_the_logits(checkpoint, examples, file, tmp_path
     assert max(ratios) - min(ratios) > 1e-3  # the prompts do matter, so that equal numbers say something
 
 
-def test_the_last_answer_of_several_counts_behind_all_before_it(checkpoint, file, tmp_path):
-    annotate(tmp_path / "out", checkpoint, file)
-    loaded, line = session.open(checkpoint), lines(tmp_path / "out")[1]
+def test_the_last_answer_of_several_counts_behind_all_before_it(checkpoint, done):
+    loaded, line = session.open(checkpoint), lines(done)[1]
     tokenizer = loaded.tokenizer
     texts = ("Be brief.\nUser: a\nAssistant:\n", "first", "User: and 龘?\nAssistant:\n", "second")
     parts = [tokenizer.encode(text) for text in texts]
-    ids = np.array([tokenizer.bos_id, *parts[0], *parts[1], tokenizer.eos_id, *parts[2], *parts[3], tokenizer.eos_id])
-    logprobs = log_softmax(np.asarray(loaded.logits(ids[None])[0], np.float64), axis=-1)
-    count = len(parts[3]) + 1
-    given = -np.mean([logprobs[place - 1, ids[place]] for place in range(len(ids) - count, len(ids))])
+    before = [tokenizer.bos_id, *parts[0], *parts[1], tokenizer.eos_id, *parts[2]]
+    given = mean_loss(loaded, before, [*parts[3], tokenizer.eos_id])
     assert line["nll_conditioned"] == pytest.approx(given, rel=1e-5)
     assert line["nll_unconditioned"] == pytest.approx(by_hand(loaded, "Assistant:\n", "second"), rel=1e-5)
-    assert line["answer_tokens"] == count
+    assert line["answer_tokens"] == len(parts[3]) + 1
 
 
-def test_the_fields_of_a_line_stay_as_they_were(checkpoint, examples, file, tmp_path):
-    annotate(tmp_path / "out", checkpoint, file)
-    for example, line in zip(examples, lines(tmp_path / "out"), strict=True):
+def test_the_fields_of_a_line_stay_as_they_were(examples, done):
+    for example, line in zip(examples, lines(done), strict=True):
         assert list(line) == [*example, *FIELDS]
         assert {name: line[name] for name in example} == example
 
 
-def test_neither_the_batch_nor_the_neighbours_change_a_score(checkpoint, examples, file, tmp_path):
-    annotate(tmp_path / "out", checkpoint, file)
+def test_neither_the_batch_nor_the_neighbours_change_a_score(checkpoint, examples, file, done, tmp_path):
     annotate(tmp_path / "small", checkpoint, file, batch_tokens=1)
     (tmp_path / "turned.jsonl").write_text("\n".join(json.dumps(one) for one in [examples[2]] * 9 + examples[::-1]))
     annotate(tmp_path / "turned", checkpoint, tmp_path / "turned.jsonl")
-    whole = [[line[name] for name in FIELDS] for line in lines(tmp_path / "out")]
+    whole = [[line[name] for name in FIELDS] for line in lines(done)]
     for other in (lines(tmp_path / "small"), lines(tmp_path / "turned")[9:][::-1]):
         np.testing.assert_allclose([[line[name] for name in FIELDS] for line in other], whole, rtol=1e-5)
 
@@ -142,7 +143,7 @@ def test_a_run_cut_anywhere_goes_on_to_the_same_bytes(checkpoint, examples, tmp_
     monkeypatch.setattr(
         program, "difficulties", lambda model, pairs, room: scored.append(len(pairs)) or scores(model, pairs, room)
     )
-    for cut, anew in ((0, 9), (size // 8, 9), (size // 2, 6), (size - 1, 3), (size, 0)):
+    for cut, anew in ((size // 8, 9), (size // 2, 6), (size - 1, 3), (size, 0)):
         folder = tmp_path / f"cut-{cut}"
         folder.mkdir()
         (folder / "settings.json").write_bytes((tmp_path / "whole" / "settings.json").read_bytes())
@@ -228,24 +229,22 @@ def test_a_line_that_cannot_be_scored_is_named(checkpoint, tmp_path, line, messa
         annotate(tmp_path / "out", checkpoint, tmp_path / "in.jsonl")
 
 
-def test_a_folder_of_another_model_or_file_is_left_alone(checkpoint, file, tmp_path):
-    annotate(tmp_path / "out", checkpoint, file)
-    before = (tmp_path / "out" / "annotated.jsonl").read_bytes()
+def test_a_folder_of_another_model_or_file_is_left_alone(checkpoint, file, done, tmp_path):
+    before = (done / "annotated.jsonl").read_bytes()
     with pytest.raises(InputError, match="begun with another longest"):
-        annotate(tmp_path / "out", checkpoint, file, longest=7)
-    file.write_text('{"prompt": "a", "completion": "b"}')
+        annotate(done, checkpoint, file, longest=7)
+    (tmp_path / "other.jsonl").write_text('{"prompt": "a", "completion": "b"}')
     with pytest.raises(InputError, match="begun with another jsonl"):
-        annotate(tmp_path / "out", checkpoint, file)
-    assert (tmp_path / "out" / "annotated.jsonl").read_bytes() == before
+        annotate(done, checkpoint, tmp_path / "other.jsonl")
+    assert (done / "annotated.jsonl").read_bytes() == before
     with pytest.raises(InputError, match="holds something already"):
         annotate(tmp_path, checkpoint, file)
 
 
-def test_the_command_annotates(repository, checkpoint, file, tmp_path):
+def test_the_command_annotates(repository, checkpoint, file, done, tmp_path):
     flags = [f"--gin.CHECKPOINT={checkpoint}", f"--gin.JSONL={file}", f"--gin.WORKDIR={tmp_path / 'out'}"]
     arguments = [sys.executable, "-m", "instruct_jax", "--gin_file=gin_configs/runs/annotate.gin", *flags]
-    done = subprocess.run(arguments, cwd=repository, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert "Instruction-following difficulty" in done.stdout
-    annotate(tmp_path / "here", checkpoint, file)
-    assert (tmp_path / "out" / "annotated.jsonl").read_bytes() == (tmp_path / "here" / "annotated.jsonl").read_bytes()
+    ran = subprocess.run(arguments, cwd=repository, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    assert "Instruction-following difficulty" in ran.stdout
+    assert (tmp_path / "out" / "annotated.jsonl").read_bytes() == (done / "annotated.jsonl").read_bytes()

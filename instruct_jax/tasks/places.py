@@ -2,6 +2,7 @@
 
 import dataclasses
 import glob
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def places(paths: "str | Path | Sequence[str | Path]") -> list[Place]:
     Raises:
       InputError: one of them matches nothing, or its driver is missing or refuses.
     """
-    listed = [paths] if isinstance(paths, str | Path) else list(paths)
+    listed = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not listed:
         raise InputError("no file is given; give a file, a glob, a folder, a URL, or several of them")
     found = []

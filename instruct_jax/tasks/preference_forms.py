@@ -83,7 +83,7 @@ class Unpaired(RowForm):
 
     one_each: bool = dataclasses.field(default=False, kw_only=True)
     prompts: tuple[str, ...] = _PROMPTS
-    completions: tuple[str, ...] = ("completion", "response", "answer", "output")
+    completions: tuple[str, ...] = ("completion", "response")
     label: str = "label"
 
     def reads(self, fields: Fields) -> tuple[str, ...]:

@@ -28,13 +28,17 @@ class RecordSource(seqio.DataSource):
     def identity(self, split: str) -> Any:
         """What decides the records of a split, as JSON can hold it."""
 
+    def has_split(self, split: str) -> bool:
+        """Whether there is such a split; slices ("train[:5%]") are none, but where a source says so."""
+        return split in self.splits
+
     def records(self, split: str) -> Records:
         """The records of a split, opened once.
 
         Raises:
-          InputError: there is no such split; slices ("train[:5%]") are none.
+          InputError: there is no such split.
         """
-        if split not in self.splits:
+        if not self.has_split(split):
             raise InputError(f"{self} has no split {split!r}; it has: {', '.join(self.splits)}")
         if split not in self._opened:
             self._opened[split] = self.read(split)

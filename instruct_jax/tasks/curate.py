@@ -107,7 +107,9 @@ def curate(
         folder.rmdir()  # empty, as _finished made sure
     partial.rename(folder)
     console.print(_table(outcomes))
-    share = len(left) / len(rows) if rows else 0.0
+    if any(isinstance(step, Leaks) and not step.evaluations for step in steps):
+        say(console, "curate: no EVALUATIONS are given, so no leaks were looked for")
+    share = len(left) / len(rows)
     say(console, f"curate: {len(left):,} of {len(rows):,} rows kept ({share:.1%}) in {folder / KEPT}")
 
 

@@ -80,10 +80,11 @@ class HuggingFaceTokenizer(Tokenizer):
                 for i, (left, right), encoding in zip(chosen, marked, encodings, strict=True):
                     begin, end = bool(left), len(encoding.ids) - bool(right)
                     ids = encoding.ids[begin:end]
-                    offsets = [(a - len(left), b - len(left)) for a, b in encoding.offsets[begin:end]] if ranged else []
                     if not self._control_ids.isdisjoint(ids):
                         ids, offsets = self._spelled_out(pieces[i])
-                    out[i] = (ids, ranges_of(pieces[i].ranges, offsets))
+                        out[i] = (ids, ranges_of(pieces[i].ranges, offsets))
+                    else:
+                        out[i] = (ids, _ranges(pieces[i], encoding, len(left), begin, end) if ranged else ())
         return out
 
     def _between_marks(self, piece: Piece) -> tuple[str, str]:
@@ -132,6 +133,27 @@ class HuggingFaceTokenizer(Tokenizer):
     def save(self, folder: Path) -> None:
         for name, content in self._files.items():
             write_file(folder / name, content)
+
+
+def _ranges(piece: Piece, encoding: Any, shift: int, begin: int, end: int) -> tuple[tuple[int, int], ...]:
+    """What `ranges_of` tells of a piece's ranges, by asking for the tokens at their edges alone where there are such.
+
+    Args:
+      piece: what was encoded.
+      encoding: its text's, which begins `shift` characters before the piece's own.
+      shift: see above.
+      begin, end: the piece's own tokens among those of the encoding.
+    """
+    found = []
+    for start, stop in piece.ranges:
+        first = encoding.char_to_token(start + shift) if start < stop else None
+        last = end if stop == len(piece.text) else encoding.char_to_token(stop + shift)
+        if first is None or last is None:  # a character that left no token
+            offsets = [(a - shift, b - shift) for a, b in encoding.offsets[begin:end]]
+            return ranges_of(piece.ranges, offsets)
+        first += encoding.token_to_chars(first)[0] < start + shift
+        found.append((first - begin, max(first, last) - begin))
+    return tuple(found)
 
 
 def _with_controls(fields: dict[str, Any], config: TokenizerConfig) -> dict[str, Any]:

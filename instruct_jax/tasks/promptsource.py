@@ -4,7 +4,6 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -38,7 +37,7 @@ class Promptsource:
     dataset: str
     subset: str
     templates: tuple[Template | JinjaTemplate, ...]
-    metrics: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    metrics: Mapping[str, tuple[str, ...]]
 
     def scorers(self) -> tuple[str, ...]:
         """The project's scorers for these metrics, each once; exact match where it has none for any."""

@@ -1,10 +1,13 @@
 """Files and tasks of conversations: every trained turn in the rows once, as it is served, through the recipe itself."""
 
 import collections
+import gzip
 import itertools
 import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 import tensorflow as tf
 
@@ -12,6 +15,7 @@ from instruct_jax.artifacts.dataset import Dataset
 from instruct_jax.errors import InputError
 from instruct_jax.program import main
 from instruct_jax.tasks import conversations
+from instruct_jax.tasks.dialogue_forms import Alpaca
 from instruct_jax.tasks.examples import open_examples
 from instruct_jax.tasks.instruct import ZERO_SHOT, text_features
 from instruct_jax.tasks.prepare import prepare
@@ -248,3 +252,95 @@ def test_files_that_are_not_there_are_told_in_one_line(tmp_path):
     for jsonl, message in ((str(tmp_path / "none.jsonl"), "no file matches .*none.jsonl"), ([], "FILES is empty")):
         with pytest.raises(InputError, match=message):
             conversations.add_task(jsonl=jsonl)
+
+
+# Rows of one form each, in a container of its own, and the answers that are trained.
+FILES = {
+    "pairs.parquet": (
+        [{"prompt": f"p{n}", "chosen": f"yes {n}", "rejected": f"no {n}"} for n in range(7)],
+        [f"yes {n}" for n in range(7)],
+    ),
+    "dialogues.jsonl.gz": (
+        [
+            {
+                "chosen": f"\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: good {n}",
+                "rejected": f"\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: bad {n}",
+            }
+            for n in range(5)
+        ],
+        [f"good {n}" for n in range(5)],
+    ),
+    "labels.csv": (
+        [{"prompt": f"p{n}", "completion": f"c{n}", "label": str(n % 3 == 0)} for n in range(8)],
+        ["c0", "c3", "c6"],
+    ),
+    "worked.json": (
+        [{"question": f"q{n}", "answer": f"{n}+1={n + 1}\n#### {n + 1}"} for n in range(4)],
+        [f"{n}+1={n + 1}\n#### {n + 1}" for n in range(4)],
+    ),
+    "seeds.jsonl": (
+        [{"instruction": "say", "instances": [{"input": f"{n}{k}", "output": f"said {n}{k}"} for k in range(n)]} for n in (1, 2)],
+        ["said 10", "said 20", "said 21"],
+    ),
+    "documents.parquet": ([{"text": f"one document {n}"} for n in range(3)], [f"one document {n}" for n in range(3)]),
+}
+
+
+def write_rows(file, rows):
+    if file.suffix == ".parquet":
+        pyarrow.parquet.write_table(pa.Table.from_pylist(rows), file)
+    elif file.suffix == ".csv":
+        file.write_text("\n".join([",".join(rows[0]), *(",".join(row.values()) for row in rows)]))
+    else:
+        content = json.dumps(rows) if file.suffix == ".json" else "\n".join(map(json.dumps, rows))
+        file.write_bytes(gzip.compress(content.encode()) if file.suffix == ".gz" else content.encode())
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_recipe_trains_the_answers_to_train_of_any_format(tmp_path, registry, name):
+    del registry
+    rows, answers = FILES[name]
+    write_rows(tmp_path / name, rows)
+    flags = {"FILES": tmp_path / name, "TOKENIZER": "bytes", "CHAT_TEMPLATE": "%chat.DIALOGUE", "WORKDIR": tmp_path / "data"}
+    main(["--gin_file=gin_configs/recipes/messages_prepare.gin", *(f"--gin.{name}={value}" for name, value in flags.items())])
+    dataset, tokenizer = Dataset(tmp_path / "data"), ByteTokenizer()
+    found = [tokenizer.decode(tokens[weights > 0].tolist()) for _, tokens, weights in segments(dataset)]
+    assert sorted(found) == sorted(answers)
+
+
+def test_rows_without_an_answer_are_refused_or_skipped(tmp_path, registry):
+    del registry
+    rows = [{"prompt": "a", "ground_truth": "b"}, {"problem": "a", "answer": "c"}, {"prompt": "d", "ground_truth": "e"}]
+    write_rows(tmp_path / "a.jsonl", rows)
+    name = conversations.add_task(str(tmp_path / "a.jsonl"))
+    given = {"tokenizer": "bytes", "chat_template": DIALOGUE, "length": 64, "seed": 0}
+    with pytest.raises(InputError, match=r"a\.jsonl:[13]: as prompts with checkable answers: there is no answer to train on"):
+        prepare(str(tmp_path / "all"), name, **given)
+    prepare(str(tmp_path / "some"), name, malformed="skip", **given)
+    (entry,) = Dataset(tmp_path / "some").manifest["tasks"]
+    assert (entry["examples"], entry["skipped"]) == (1, 2)
+
+
+def test_identity_follows_files_and_format(tmp_path, registry):
+    write_rows(tmp_path / "a.jsonl", [{"instruction": "a", "input": "b", "output": "c"}])
+    formats = (None, "alpaca", "prompt_completion", Alpaca("alpaca", "Alpaca", "", join="{input}{instruction}"))
+    found = [registry.TaskRegistry.get(conversations.add_task(str(tmp_path / "a.jsonl"), format=one)) for one in formats]
+    one, same, other, joined = (json.dumps(task.source.identity("train")) for task in found)
+    assert one == same
+    assert len({one, other, joined}) == 3
+    write_rows(tmp_path / "a.jsonl", [{"instruction": "a", "input": "b", "output": "d"}])
+    task = registry.TaskRegistry.get(conversations.add_task(str(tmp_path / "a.jsonl")))
+    assert json.dumps(task.source.identity("train")) != one
+
+
+def test_files_are_said_once(tmp_path):
+    write_rows(tmp_path / "a.jsonl", [{"prompt": "a", "completion": "b"}])
+    file = str(tmp_path / "a.jsonl")
+    for given, message in (
+        ({}, "FILES is empty"),
+        ({"files": file, "jsonl": file}, "FILES and JSONL are both set"),
+        ({"jsonl": file, "format": "alpaca"}, "FORMAT says how FILES are read"),
+        ({"files": file, "format": "alpacca"}, "did you mean 'alpaca'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            conversations.add_task(**given)

@@ -36,6 +36,11 @@ _ASKING = re.compile(  # an imperative where a clause begins, or what people say
     r"|\b(?:asks?|needs?|wants?|wanted|missing|please|short of|true or false)\b",
     re.IGNORECASE,
 )
+_QUESTION = re.compile(  # without its mark, which the field at its end brings along: "Is it true that {hypothesis}"
+    r"(?:^|[\0.:,!?\n]\s*)(?:is|are|was|were|does|do|did|has|have|can|could|may|might|must|should|will|would|who|whom|whose|what|which|"
+    r"where|when|why|how)\b[^.!\n]*$",
+    re.IGNORECASE,
+)
 _HEADED = re.compile(r"(?:\S+ ){2,}\S+:\s*\0\W*$")  # "From Spanish to English: {source}"
 
 
@@ -221,7 +226,7 @@ def _asks(prompt: str) -> bool:
         or breaks_off
         or questions
         or "options" in fields_of(prompt)
-        or bool(_ASKING.search(text) or _HEADED.search(text))
+        or any(form.search(text) for form in (_ASKING, _QUESTION, _HEADED))
     )
 
 

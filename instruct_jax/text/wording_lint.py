@@ -23,7 +23,7 @@ def strays(wording: str) -> Iterator[str]:
     ['a letter n stands where a newline was meant: "{}nDoes"', 'a space before ",": "follow ,"', 'ends with a space']
     """
     text = "".join(before + ("" if name is None else _FIELD) for before, name, _, _ in string.Formatter().parse(wording))
-    for match in re.finditer(r"(?:^|(?<=[\s\0.?!:;,)\"]))n(?=[A-Z\0\s]|$)\w*", text):
+    for match in re.finditer(r"(?:^|(?<=\s))n(?=[A-Z\0])\w*|(?<=[\0.?!:;,)\"])n(?=[A-Z\0\s]|$)\w*", text):
         yield f'a letter n stands where a newline was meant: "{_around(text, match)}"'
     for match in re.finditer(r"\\[ntr\"']", text):
         yield f'an escape was escaped: "{_around(text, match)}"'
@@ -33,7 +33,7 @@ def strays(wording: str) -> Iterator[str]:
         yield f'a space before "{match[1]}": "{_around(text, match)}"'
     for match in re.finditer(r"([,;:!?])\1|(?<!\.)\.\.(?!\.)|[?!,;:]\.(?!\.)", text):
         yield f'doubled punctuation: "{_around(text, match)}"'
-    for match in re.finditer(r"\b([A-Za-z]{2,}) \1\b", text):
+    for match in re.finditer(r"\b([a-z]{2,}) \1\b", text, re.IGNORECASE):
         if match[1].lower() not in _DOUBLED_ON_PURPOSE:
             yield f'a doubled word: "{match[0]}"'
     for match in re.finditer(r"\{ ?\w+ ?\}|%\(\w+\)s|\{%|\$\{", text):

@@ -68,7 +68,8 @@ def _value(feature: Any, row: int, numbers: Iterator[int]) -> Any:
     if isinstance(feature, tfds.features.ClassLabel):
         return row % feature.num_classes
     if isinstance(feature, tfds.features.Sequence):
-        return _turned([_value(feature.feature, place, numbers) for place in range(2 + row % 4)])
+        length = 2 + row % 4 if feature._length is None else feature._length
+        return _turned([_value(feature.feature, place, numbers) for place in range(length)])
     if isinstance(feature, tfds.features.FeaturesDict):
         return {name: _value(one, row, numbers) for name, one in feature.items()}
     if feature.shape:  # of a fixed size
@@ -141,3 +142,9 @@ FITTED: dict[str, Fit] = {
     "record": lambda example, row: {**example, "answers": [example["entities"][row % 2]]},
     "story_cloze": lambda example, row: {**example, "label": 1 + row % 2},
 }
+
+
+def made_up(dataset: FlanDataset, features: Any, count: int) -> list[Mapping[str, Any]]:
+    """Examples of a dataset, with what TFDS would write into the texts that are no free text."""
+    fit = FITTED.get(dataset.name, lambda example, _: example)
+    return [fit(example, row) for row, example in enumerate(examples(features, count))]

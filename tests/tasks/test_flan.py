@@ -5,11 +5,12 @@ import collections
 import pytest
 
 from instruct_jax.errors import InputError
+from instruct_jax.tasks import gsm8k
 from instruct_jax.tasks.flan.collection import DATASETS, RELATIVES, SIBLINGS
 from instruct_jax.tasks.flan.dataset import FlanDataset
 from instruct_jax.text.template_lint import lint
 from instruct_jax.text.templates import Template
-from tests.tasks.flan_examples import FITTED, examples, specifications
+from tests.tasks.flan_examples import made_up, specifications
 
 _EXAMPLES = 24
 _BY_NAME = {dataset.name: dataset for dataset in DATASETS}
@@ -75,11 +76,8 @@ def features():
 
 
 def _records(dataset, features):
-    return [
-        record
-        for row, example in enumerate(examples(features[dataset.name], _EXAMPLES))
-        if (record := dataset.read(FITTED.get(dataset.name, lambda example, _: example)(example, row))) is not None
-    ]
+    rows = made_up(dataset, features[dataset.name], _EXAMPLES)
+    return [record for row in rows if (record := dataset.read(row)) is not None]
 
 
 def test_the_collection_has_flans_clusters_and_at_least_sixty_datasets():
@@ -281,3 +279,10 @@ def test_a_wrong_definition_is_refused():
     renamed = FlanDataset("x", "none", "none:1.0.0", ("text",), (Template("t", "{text}"),), record=lambda _: {"words": "a"})
     with pytest.raises(InputError, match="a record has the fields words; expected text"):
         renamed.read({})
+
+
+def test_the_wordings_of_the_published_gsm8k_are_clean():
+    records = [
+        {"question": f"How much is {number} and one?", "rationale": "One more.", "answer": f"{number + 1}"} for number in range(9)
+    ]
+    assert list(map(str, lint(gsm8k.TEMPLATES, records))) == []

@@ -189,11 +189,9 @@ def _samples(data: Dataset, census: Census, tokenizer: Tokenizer, count: int, se
     first = {int(census.task[segment]): int(segment) for segment in order[::-1]}
     chosen = [segment for segment in order.tolist() if first[int(census.task[segment])] == segment][:count]
     chosen += [segment for segment in order.tolist() if segment not in chosen][: count - len(chosen)]
-    ends = np.cumsum(census.row_segments)
     pictures = []
     for segment in sorted(chosen):
-        row = int(np.searchsorted(ends, segment, side="right"))
-        place = segment - int(ends[row] - census.row_segments[row])
+        row, place = census.place(segment)
         pictures.append(Picture("", (), (dataset_segment(data, data[row], place, tokenizer),)))
     return pictures
 

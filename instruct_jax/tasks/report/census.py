@@ -27,6 +27,12 @@ class Census:
     row_tokens: np.ndarray
     row_segments: np.ndarray
 
+    def place(self, segment: int) -> tuple[int, int]:
+        """The row of a segment, and which of the row's segments it is."""
+        ends = np.cumsum(self.row_segments)
+        row = int(np.searchsorted(ends, segment, side="right"))
+        return row, segment - int(ends[row] - self.row_segments[row])
+
     def examples(self) -> np.ndarray:
         """i64[S]: a number for each segment's use of an example; the pieces of one document share theirs."""
         places = np.stack([self.task, self.example, self.epoch], axis=1)

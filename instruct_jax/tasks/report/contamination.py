@@ -155,7 +155,8 @@ def refusal(table: Mapping[str, Any], page: Any) -> str | None:
         return None
     named = ", ".join(f"{one['name']} ({one['items_hit']:,} of {one['items']:,} items)" for one in found[:4])
     more = f" and {len(found) - 4} more" if len(found) > 4 else ""
+    allowing = ", ".join(f"'{one['name']}'" for one in found)
     return (
         f"{table['refused']:,} training texts hold text of evaluation suites: {named}{more}; they are shown in {page}: leave "
-        f"them out, or accept them by name: --gin.ALLOW=\"('{found[0]['name']}',)\""
+        f'them out, or accept them by name: --gin.ALLOW="({allowing},)"'
     )

@@ -9,7 +9,7 @@ from instruct_jax.tasks.report.texts import Text
 
 # A wording whose answers are at most so many, each given so often on average, chooses among labels.
 MOST_LABELS = 20
-_USES_PER_LABEL = 10
+_USES_PER_LABEL = 5
 
 
 class Answers:

@@ -66,14 +66,12 @@ def some_of_each_wording(
     """
     order = np.random.default_rng(seed).permutation(census.task.size)
     taken: collections.Counter[tuple[int, int]] = collections.Counter()
-    ends = np.cumsum(census.row_segments)
     found: dict[tuple[int, int], list[Text]] = collections.defaultdict(list)
     for segment in order.tolist():
         wording = int(census.task[segment]), int(census.template[segment])
         if wording[1] >= 0 and taken[wording] < most:
             taken[wording] += 1
-            row = int(np.searchsorted(ends, segment, side="right"))
-            place = segment - int(ends[row] - census.row_segments[row])
+            row, place = census.place(segment)
             found[wording].append(_text(dataset[row], row, place, tokenizer))
     return dict(found)
 

@@ -113,7 +113,7 @@ SAID_OF_LAST_CLASS = {
         "word_order": "the same facts",
         "options": "it was kept",
         "encyclopedia": "yes",
-        "true_of_both": "just so",
+        "true_of_both": "necessarily",
         "careful": "yes",
         "same_reserved": "yes",
         "paraphrase_reserved": "it does",
@@ -301,7 +301,7 @@ def test_a_first_question_needs_no_rewriting():
     example = {"context": [], "question": "Who is Ada?", "question_rewrite": "Who is Ada?"}
     assert BY_NAME["qrecc"].read(example) is None
     later = example | {"context": ["Who is Ada?", "A mathematician."], "question": "When was she born?"}
-    assert BY_NAME["qrecc"].read(later)["history"] == "Who is Ada?\nA mathematician."
+    assert BY_NAME["qrecc"].read(later)["history"] == "Q: Who is Ada?\nA: A mathematician."
 
 
 def test_triples_are_told_apart_by_their_row():
@@ -392,6 +392,7 @@ def test_creative_requests_are_told_from_other_instructions():
     for name, category in (("dolly_creative_writing", "creative_writing"), ("dolly_brainstorming", "brainstorming")):
         assert BY_NAME[name].read(example) is None
         assert BY_NAME[name].read(example | {"category": category})["request"] == "Why?"
+        assert BY_NAME[name].read(example | {"category": category, "context": "It rains."})["request"] == "Why?\n\nIt rains."
 
 
 def test_the_last_word_is_cut_from_the_passage():

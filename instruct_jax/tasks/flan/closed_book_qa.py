@@ -5,11 +5,11 @@ from instruct_jax.text.templates import Template
 
 CLUSTER = "closed_book_qa"
 
-_ARC = (
-    Template("plain", "{question}"),
+_ARC = (  # all with their options: many a question is "Which of these ...?"
+    Template("plain", "{question}\n{options}"),
     Template("options", "{question}\n\nWhich of these is the answer?\n{options}"),
     Template("science_test", "Science test for schools. Write down the correct alternative.\n{question}\n{options}"),
-    Template("teacher", "Your science teacher asks: {question}\nWhat do you say?"),
+    Template("teacher", "Your science teacher asks: {question}\nThe board offers:\n{options}\nWhat do you say?"),
     Template("choose", "Choose from the list under the question.\nQuestion: {question}\n{options}\nAnswer:"),
     Template("only_one", "Only one of the following is right.\n{options}\nThe question was: {question}"),
     Template(
@@ -19,7 +19,7 @@ _ARC = (
         original_task=False,
     ),
     Template("multiple_choice", "Multiple choice: {question}\nAlternatives:\n{options}", reserved=True),
-    Template("explain_less", "Reply to this science question with the bare answer. {question}", reserved=True),
+    Template("explain_less", "Reply to this science question with the bare answer. {question}\n{options}", reserved=True),
     Template("pick", "Pick the statement or word that answers '{question}'.\n{options}", reserved=True),
 )
 

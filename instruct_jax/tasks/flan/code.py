@@ -1,6 +1,6 @@
 """Code: a wish in words becomes a program, a query or a sequence of commands."""
 
-from instruct_jax.tasks.flan.dataset import FlanDataset, renamed
+from instruct_jax.tasks.flan.dataset import FlanDataset
 from instruct_jax.text.templates import Template
 
 CLUSTER = "code"
@@ -111,7 +111,6 @@ DATASETS = (
         "cfq/random_split:1.2.0",
         ("question", "query"),
         _CFQ,
-        metrics=("exact_match",),
         reference="Keysers et al. 2020, arXiv:1912.09713",
     ),
     FlanDataset(
@@ -120,9 +119,7 @@ DATASETS = (
         "scan/simple:1.1.1",
         ("commands", "actions"),
         _SCAN,
-        record=renamed(commands="commands", actions="actions"),
         splits={"train": "train", "test": "test"},
-        metrics=("exact_match",),
         reference="Lake and Baroni 2018, arXiv:1711.00350",
     ),
 )

@@ -58,11 +58,16 @@ _FILES = (
 DATASETS: tuple[FlanDataset, ...] = tuple(dataset for file in _FILES for dataset in file.DATASETS)
 
 SIBLINGS: tuple[tuple[str, ...], ...] = (
-    ("anli_r1", "anli_r2", "anli_r3"),
-    ("arc_challenge", "arc_easy"),
+    ("anli_r1", "anli_r2", "anli_r3", "doc_nli"),
+    ("arc_challenge", "arc_easy", "sci_tail"),
+    ("cnn_dailymail", "coqa"),
+    ("cnn_dailymail", "doc_nli"),
     ("cnn_dailymail", "news_qa", "record"),
+    ("coqa", "race_high", "race_middle"),
     ("dart", "e2e_cleaned", "web_nlg_en"),
+    ("doc_nli", "qnli", "squad_v1", "squad_v2"),
     ("dolly_brainstorming", "dolly_creative_writing"),
+    ("hellaswag", "wikihow"),
     ("math_algebra", "math_arithmetic", "math_calculus", "math_comparison", "math_probability"),
     ("mrpc", "stsb"),
     ("natural_questions_open", "qrecc"),

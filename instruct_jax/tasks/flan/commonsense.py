@@ -1,5 +1,7 @@
 """Commonsense: what most likely happens, helps, caused it or comes next."""
 
+import re
+
 from instruct_jax.tasks.flan.dataset import FlanDataset, with_reasoning
 from instruct_jax.text.templates import Template
 
@@ -47,15 +49,15 @@ _HELLASWAG = (
     Template("ending", "How does this go on?\n{context}"),
     Template("which_ending", "{context}\n\nWhich ending makes sense?\n{options}"),
     Template(
-        "video",
-        "A video shows somebody doing this: {activity}. The narration stops in the middle of a sentence. Continue it.\n{context}",
+        "breaks_off",
+        "On the subject of {activity}, a guide or the narration of a video breaks off. Continue it.\n{context}",
     ),
     Template("manual", "Topic: {activity}\nText so far: {context}\nSelect what comes next.\n{options}"),
     Template("silly", "Three of these continuations are silly. Give the one that is not.\n{context}\n{options}"),
     Template("continue", "Continue in the most natural way: {context}"),
     Template(
         "name_activity",
-        "What is being done in this text, in two or three words?\n{context} {answer}",
+        "Name the subject of this text in a few words.\n{context} {answer}",
         response="{activity}",
         original_task=False,
     ),
@@ -70,10 +72,14 @@ _HELLASWAG = (
 )
 
 
+_GUIDE_TAG = re.compile(r"\s*\[(?:header|title|step|substeps)\]\s*")
+
+
 def _hellaswag(example):
-    options, label = example["endings"], example["label"]
+    """Half of the texts are guides whose headings and steps are marked by tags in brackets."""
+    options, label = [_GUIDE_TAG.sub(" ", ending).strip() for ending in example["endings"]], example["label"]
     return {
-        "context": example["context"],
+        "context": _GUIDE_TAG.sub("\n", example["context"]),
         "activity": example["activity_label"],
         "options": options,
         "answer": options[label] if 0 <= label < len(options) else "",
@@ -93,10 +99,10 @@ _PIQA = (
         original_task=False,
     ),
     Template("sensible", "{goal}\nPick the sensible way to go about it.\n{options}", reserved=True),
-    Template("physical", "Think about how things behave physically. To {goal_phrase}, one should", reserved=True),
+    Template("physical", "Think about how things behave physically.\nGoal: {goal}\nTo get there, one should", reserved=True),
     Template(
         "advice",
-        "I want to know the following: {goal} I was given two pieces of advice. Which should I take?\n{options}",
+        "This is what I am after: {goal}\nI was given two pieces of advice. Which should I take?\n{options}",
         reserved=True,
     ),
 )
@@ -104,10 +110,8 @@ _PIQA = (
 
 def _piqa(example):
     options, label = [example["sol1"], example["sol2"]], example["label"]
-    goal = example["goal"].strip()
     return {
-        "goal": goal,
-        "goal_phrase": goal.rstrip("?. ").removeprefix("How to ").removeprefix("To ").removeprefix("to "),
+        "goal": example["goal"],
         "wrong": options[1 - label],
         "options": options,
         "answer": options[label],
@@ -170,7 +174,8 @@ _COS_E = with_reasoning(
         Template("think", "Think of ordinary life and reply briefly: {question}", reserved=True),
     ),
     "{explanation}\nThe answer is {answer}.",
-    "Because {explanation}: {answer}",
+    "{explanation}\nSo: {answer}",
+    terse=("brief", "think"),
 )
 
 
@@ -199,7 +204,7 @@ _MCTACO = (
     ),
     Template(
         "likely",
-        "{question} Somebody says: {candidate}. The facts are these: {sentence} Likely or unlikely?",
+        "The facts are these: {sentence}\nAsked '{question}', somebody says: {candidate}\nLikely or unlikely?",
         choices=("unlikely", "likely"),
     ),
     Template(
@@ -295,7 +300,7 @@ DATASETS = (
         "piqa",
         CLUSTER,
         "piqa:1.0.0",
-        ("goal", "goal_phrase", "wrong", "options", "answer"),
+        ("goal", "wrong", "options", "answer"),
         _PIQA,
         record=_piqa,
         splits={"train": "train", "validation": "validation"},

@@ -86,13 +86,18 @@ _LAMBADA = (
 def _dolly_writing(example):
     if example["category"] != "creative_writing":
         return None
-    return {"request": example["instruction"], "text": example["response"]}
+    return {"request": _request(example), "text": example["response"]}
 
 
 def _dolly_brainstorming(example):
     if example["category"] != "brainstorming":
         return None
-    return {"request": example["instruction"], "ideas": example["response"]}
+    return {"request": _request(example), "ideas": example["response"]}
+
+
+def _request(example):
+    """The instruction, with the text that it speaks of below it where there is one."""
+    return "\n\n".join(part for part in (example["instruction"].strip(), example["context"].strip()) if part)
 
 
 def _lambada(example):

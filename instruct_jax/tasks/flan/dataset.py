@@ -109,15 +109,19 @@ def _renamed(features: tuple[tuple[str, str], ...], example: Example) -> dict[st
     return {name: functools.reduce(lambda value, part: value[part], path.split("/"), example) for name, path in features}
 
 
-def with_reasoning(templates: tuple[Template, ...], *rationales: str) -> tuple[Template, ...]:
+def with_reasoning(templates: tuple[Template, ...], *rationales: str, terse: tuple[str, ...] = ()) -> tuple[Template, ...]:
     """The templates, those of the original task with a wording for an answer that shows its reasoning.
 
     Args:
       templates: a dataset's wordings.
       rationales: wordings of the answer, such as "{rationale} So the answer is {answer}."; the templates take turns with them.
+      terse: ids of templates that ask for the bare answer, which reasoning would disobey: they get no such wording.
     """
     endings = itertools.cycle(rationales)
-    return tuple(dataclasses.replace(one, rationale=next(endings)) if one.original_task else one for one in templates)
+    return tuple(
+        dataclasses.replace(one, rationale=next(endings)) if one.original_task and one.id not in terse else one
+        for one in templates
+    )
 
 
 def first(texts: list[str]) -> str:

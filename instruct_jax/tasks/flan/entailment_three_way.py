@@ -25,7 +25,11 @@ _CB = (
         "Excerpt: {premise}\nStatement: {hypothesis}",
         choices=("affirmed", "denied", "left open"),
     ),
-    Template("suppose", 'Suppose that {premise}\nCan we then infer "{hypothesis}"?\n{options}', choices=("Yes", "No", "Maybe")),
+    Template(
+        "suppose",
+        'Suppose that this was said: {premise}\nCan we then infer "{hypothesis}"?\n{options}',
+        choices=("Yes", "No", "Maybe"),
+    ),
     Template(
         "nli",
         "Natural language inference, three labels.\npremise: {premise}\nhypothesis: {hypothesis}\nlabel:",
@@ -76,7 +80,11 @@ _ANLI = (
         "Does the entry confirm it, contradict it, or say too little?",
         choices=("confirm", "too little", "contradict"),
     ),
-    Template("tfn", "{context}\nQuestion: {hypothesis} True, False, or Neither?", choices=("True", "Neither", "False")),
+    Template(
+        "remark",
+        "Passage: {context}\nRemark: {hypothesis}\nWith nothing but the passage to go by, is the remark true, false or neither?",
+        choices=("true", "neither", "false"),
+    ),
     Template(
         "tricky",
         "The claim below was worded to be tricky. Read closely before you answer.\nText: {context}\nClaim: {hypothesis}\n"
@@ -172,7 +180,12 @@ _MNLI = (
         choices=("they would", "hard to say", "they would not"),
         reserved=True,
     ),
-    Template("then", "{premise} Then {hypothesis} Right?", choices=("right", "maybe", "not right"), reserved=True),
+    Template(
+        "then",
+        "{premise}\nSo then: {hypothesis}\nRight, not right, or maybe?",
+        choices=("right", "maybe", "not right"),
+        reserved=True,
+    ),
 )
 
 
@@ -230,7 +243,7 @@ _ESNLI = with_reasoning(
         ),
         Template(
             "know",
-            "Knowing only that {premise}\nwhat can you say about this?\n{hypothesis}\n{options}",
+            "You know this and nothing else: {premise}\nWhat can you say about the following?\n{hypothesis}\n{options}",
             choices=("It has to be true", "It could go either way", "It has to be false"),
             reserved=True,
         ),

@@ -37,6 +37,7 @@ _GSM8K = with_reasoning(
     "{rationale}\nThe answer is {answer}.",
     "{rationale}\n\n{answer}",
     "{rationale} So the result is {answer}.",
+    terse=("number", "final"),
 )
 
 
@@ -76,14 +77,24 @@ _MATH_QA = with_reasoning(
 )
 
 
+_LETTER_AT_END = re.compile(
+    r"[\s,;=>-]*(?:\b(?:so|hence|thus|therefore)\b[\s,]*)?(?:\b(?:the|our|correct)\s+)*\b(?:answer|ans|option|choice)\b"
+    r"(?:\s*(?:is|option|choice|must be|[:.=,'\"-]))*\s*\(?\s*[a-e]\s*\)?[\s.'\"]*$",
+    re.IGNORECASE,
+)
+
+
 def _math_qa(example):
-    """Options come as one text, "a ) 38 , b ) 27.675 , c ) 30", or as the text of a list of such."""
+    """Options come as one text, "a ) 38 , b ) 27.675 , c ) 30", or as the text of a list of such.
+
+    Many a rationale closes with the letter of its option ("answer : c"), which says nothing where options bear no such letters.
+    """
     text = example["options"].strip().strip("[]")
     options = [part.strip(" ,'\"") for part in re.split(r"[abcde] \)", text)[1:]]
     number = "abcde".find(example["correct"]) if example["correct"] else -1
     return {
         "question": example["Problem"],
-        "rationale": example["Rationale"].strip().strip('"').strip(),
+        "rationale": _LETTER_AT_END.sub("", example["Rationale"].strip().strip('"').strip()).strip(),
         "area": example["category"],
         "options": options,
         "answer": options[number] if 0 <= number < len(options) else "",

@@ -1,15 +1,18 @@
 """Miscellaneous tasks on language: acceptability, senses of words, simpler wording, names, civility, questions out of context."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
-from instruct_jax.tasks.flan.dataset import FlanDataset, renamed
+from instruct_jax.tasks.flan.dataset import FlanDataset
 from instruct_jax.text.templates import Template
 
 CLUSTER = "miscellaneous"
 
 _COLA = (
     Template("native", "Would a native speaker of English say this?\n{sentence}", choices=("no", "yes")),
-    Template("options", 'A student of grammar looks at "{sentence}"\n{options}', choices=("unacceptable", "acceptable")),
+    Template(
+        "options", 'What should a student of grammar say of "{sentence}"?\n{options}', choices=("unacceptable", "acceptable")
+    ),
     Template(
         "asterisk",
         "Linguists put an asterisk before sentences that are wrong. Does this one need it? {sentence}",
@@ -48,12 +51,13 @@ _WIC = (
     Template("same_sense", '1. {sentence1}\n2. {sentence2}\nDoes "{word}" have the same sense in both?', choices=("no", "yes")),
     Template(
         "dictionary",
-        'A dictionary lists several senses of "{word}". Would these examples stand under one of them?\n{sentence1}\n{sentence2}',
+        'A dictionary lists several senses of "{word}". Do these examples stand under one sense or under two?\n{sentence1}\n'
+        "{sentence2}",
         choices=("under two", "under one"),
     ),
     Template(
         "options",
-        "Word: {word}\nFirst use: {sentence1}\nSecond use: {sentence2}\n{options}",
+        "Word: {word}\nFirst use: {sentence1}\nSecond use: {sentence2}\nWhat do the two uses have?\n{options}",
         choices=("different meanings", "the same meaning"),
     ),
     Template(
@@ -90,7 +94,7 @@ _WIC = (
     ),
     Template(
         "use_reserved",
-        "Two uses of {word}:\n{sentence1}\n{sentence2}\n{options}",
+        "Two uses of {word}:\n{sentence1}\n{sentence2}\nHow many senses is that?\n{options}",
         choices=("two senses", "one sense"),
         reserved=True,
     ),
@@ -177,7 +181,7 @@ _QRECC = (
 _CONLL = (
     Template(
         "names",
-        "List the names in this sentence by kind: persons, organizations, locations, others.\n\n{sentence}",
+        "List the names in this sentence, each with its kind: person, organization, location or other.\n\n{sentence}",
         response="{names}",
     ),
     Template(
@@ -204,13 +208,13 @@ _CONLL = (
         response="{names}",
         reserved=True,
     ),
-    Template("by_type_reserved", "{sentence}\nNames in it, sorted by type:", response="{names}", reserved=True),
+    Template("by_type_reserved", "{sentence}\nNames in it, each with its type:", response="{names}", reserved=True),
 )
 
 _CIVIL = (
     Template("moderator", "You moderate the comments of a newspaper. Let this one through?\n\n{comment}", choices=("yes", "no")),
     Template("options", "How would most readers call this comment?\n{comment}\n{options}", choices=("civil", "toxic")),
-    Template("hurtful", "{comment}\nMight that drive others out of the discussion?", choices=("it is fine", "it might")),
+    Template("hurtful", "{comment}\nMight that drive others out of the discussion?", choices=("it would not", "it might")),
     Template("rude", "Is the author rude here? {comment}", choices=("no", "yes")),
     Template("flag", "Comment: {comment}\nKeep or flag?", choices=("keep", "flag")),
     Template(
@@ -249,8 +253,11 @@ def _wic(example):
 
 
 def _qrecc(example):
+    """The turns before are questions and answers in turn; a first question has none, needs no rewriting and is left out."""
     return {
-        "history": "\n".join(example["context"]),  # blank at the first turn, which needs no rewriting: left out
+        "history": "\n".join(
+            f"{speaker}: {turn}" for speaker, turn in zip(itertools.cycle("QA"), example["context"], strict=False)
+        ),
         "question": example["question"],
         "rewrite": example["question_rewrite"],
     }
@@ -318,7 +325,6 @@ DATASETS = (
         "gem/wiki_auto_asset_turk:1.1.0",
         ("source", "target"),
         _WIKI_AUTO,
-        record=renamed(source="source", target="target"),
         splits={"train": "train", "validation": "validation", "test": "test_asset"},
         metrics=("rouge_l", "bleu"),
         reference="Jiang et al. 2020, arXiv:2005.02324; Alva-Manchego et al. 2020, arXiv:2005.00481",

@@ -137,7 +137,10 @@ _STSB = (
         original_task=False,
     ),
     Template(
-        "rate_reserved", "Rate from 0 to 5 how close {sentence1} is in meaning to {sentence2}", choices=_SCORES, reserved=True
+        "rate_reserved",
+        'Rate from 0 to 5 how close "{sentence1}" is in meaning to "{sentence2}"',
+        choices=_SCORES,
+        reserved=True,
     ),
     Template(
         "score_reserved",
@@ -171,8 +174,8 @@ _PAWS = (
     ),
     Template(
         "true_of_both",
-        "Suppose that this is true: {sentence1}\nMust this be true as well, and the other way round? {sentence2}",
-        choices=("not so", "just so"),
+        "A: {sentence1}\nB: {sentence2}\nWhere A is true, must B be true as well, and the other way round?",
+        choices=("not necessarily", "necessarily"),
     ),
     Template(
         "careful",
@@ -228,7 +231,7 @@ _PAWS_DE = (
     ),
     Template(
         "lexikon",
-        "Im Lexikon steht: {sentence1}\nJemand ändert das zu: {sentence2}\nBleibt die Aussage richtig?",
+        "Im Lexikon steht: {sentence1}\nJemand ändert das zu: {sentence2}\nBleibt die Aussage dieselbe?",
         choices=("nein", "ja"),
         language="de",
     ),
@@ -322,6 +325,7 @@ DATASETS = (
         _MRPC,
         record=_mrpc,
         classes=("not_equivalent", "equivalent"),
+        splits={"train": "train", "validation": "validation"},
         reference="Dolan and Brockett 2005",
     ),
     FlanDataset(

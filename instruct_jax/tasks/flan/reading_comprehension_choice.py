@@ -15,7 +15,9 @@ _BOOLQ = (
         "Someone types into a search engine: {question}\nThe first result says: {passage}\nYes or no?",
         choices=("no", "yes"),
     ),
-    Template("true", "Is it true or false that the answer to '{question}' is yes?\nText: {passage}", choices=("false", "true")),
+    Template(
+        "true", "Text: {passage}\nQuestion: {question}?\nTrue or false: the text answers it with yes.", choices=("false", "true")
+    ),
     Template(
         "nod", "Read this and then nod or shake your head.\n{passage}\nThe question is: {question}?", choices=("shake", "nod")
     ),
@@ -121,7 +123,7 @@ def _multirc(example):
 
 
 _OPENBOOKQA = (
-    Template("fact_question", "{fact}\nWith this in mind, complete or answer: {question}"),
+    Template("fact_question", "{fact}\nWith this in mind, complete or answer: {question}\n{options}"),
     Template("options", "Fact: {fact}\nQuestion: {question}\n{options}"),
     Template("open_book", "In an open-book test, the book says that {fact}. Which answer do you give?\n{question}\n{options}"),
     Template("apply", "Apply what you know to a new case.\nWhat you know: {fact}\nThe case: {question}\n{options}"),
@@ -141,7 +143,7 @@ _OPENBOOKQA = (
         original_task=False,
     ),
     Template("choose", "Use the fact to choose.\n{question}\n{options}\n(fact: {fact})", reserved=True),
-    Template("reason", "Given: {fact}\nReason from it. {question}", reserved=True),
+    Template("reason", "Given: {fact}\nReason from it. {question}\nThe conclusion is one of these:\n{options}", reserved=True),
     Template("science", "Elementary science. {question} Choose one, remembering that {fact}.\n{options}", reserved=True),
 )
 
@@ -158,11 +160,15 @@ def _openbookqa(example):
     }
 
 
-_RACE = (
-    Template("plain", "{article}\n\n{question}"),
+_RACE = (  # all with their options: many a question is "Which of the following is true?"
+    Template("plain", "{article}\n\n{question}\n{options}"),
     Template("exam", "English exam, reading.\n\n{article}\n\nQuestion: {question}\nMark one answer.\n{options}"),
     Template("question_first", "Keep this question in mind while you read: {question}\n\n{article}\n\nNow choose.\n{options}"),
-    Template("gap", "Answer the question, or fill its gap (_), from the article.\nArticle: {article}\nQuestion: {question}"),
+    Template(
+        "gap",
+        "Answer the question, or fill its gap (_), from the article.\nArticle: {article}\nQuestion: {question}\n"
+        "To choose from:\n{options}",
+    ),
     Template("text_says", "{article}\nGoing by the text, which of these is right?\n{question}\n{options}"),
     Template(
         "write_item",
@@ -177,7 +183,7 @@ _RACE = (
         original_task=False,
     ),
     Template("select", "Read.\n{article}\nSelect the best alternative for: {question}\n{options}", reserved=True),
-    Template("own", "Text: {article}\nAnswer in your own words or the text's: {question}", reserved=True),
+    Template("key", "One of the lines is the key to this item. Which?\n{question}\n{options}\n\nText: {article}", reserved=True),
     Template(
         "options_before",
         "{options}\nOne of the lines above answers the question on the article below. Which?\n{question}\n{article}",
@@ -200,8 +206,8 @@ def _race(example):
     }
 
 
-_QA4MRE = (
-    Template("lecture", "{document}\n\nQuestion on the text ({topic}): {question}"),
+_QA4MRE = (  # all with their options, of which one is "None of the above"
+    Template("lecture", "{document}\n\nQuestion on the text ({topic}): {question}\n{options}\nAnswer:"),
     Template("options", "Topic: {topic}\n{document}\n\n{question}\n{options}"),
     Template(
         "study",
@@ -232,7 +238,7 @@ _QA4MRE = (
     Template(
         "best", "{question}\nThe document that tells you about it:\n{document}\nThe best answer is\n{options}", reserved=True
     ),
-    Template("read", "Having read all of this:\n{document}\nhow would you answer? {question}", reserved=True),
+    Template("read", "Having read all of this:\n{document}\nhow would you answer? {question}\n{options}", reserved=True),
     Template(
         "decide",
         "A reader who is well versed in {topic} should have no trouble to choose.\n{document}\n{question}\n{options}",

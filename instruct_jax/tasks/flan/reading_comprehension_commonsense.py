@@ -6,10 +6,13 @@ from instruct_jax.text.templates import Template
 CLUSTER = "reading_comprehension_with_commonsense"
 
 _COSMOS_QA = (
-    Template("plain", "{context}\n\n{question}"),
+    Template("plain", "{context}\n\n{question}\n{options}"),
     Template("between_lines", "Read between the lines.\n{context}\n{question}\n{options}"),
     Template("blog", "Somebody writes in their blog: {context}\nWhat is your guess? {question}\nChoose from:\n{options}"),
-    Template("unsaid", "The text does not say it outright, yet a sensible reader knows.\nText: {context}\nQuestion: {question}"),
+    Template(
+        "unsaid",
+        "The text does not say it outright, yet a sensible reader knows.\nText: {context}\nQuestion: {question}\n{options}",
+    ),
     Template(
         "options_first",
         "{options}\n\nWhich of the lines above best answers this? {question}\nIt is about the following. {context}",
@@ -27,19 +30,18 @@ _COSMOS_QA = (
         original_task=False,
     ),
     Template("likely", "Which is the likeliest?\n{context}\nQ: {question}\n{options}", reserved=True),
-    Template("infer", "What can be inferred? {question} The account is this: {context}", reserved=True),
+    Template("infer", "What can be inferred? {question}\n{options}\nThe account is this: {context}", reserved=True),
     Template("best", "{question}\nPick the best of four for the following text.\n{context}\n{options}", reserved=True),
 )
 
 
 def _cosmos_qa(example):
+    """One whose answer is "None of the above choices" is left out: no question can be asked for that."""
     options, label = [example[f"answer{number}"] for number in range(4)], example["label"]
-    return {
-        "context": example["context"],
-        "question": example["question"],
-        "options": options,
-        "answer": options[label] if label >= 0 else "",
-    }
+    answer = options[label] if label >= 0 else ""
+    if answer.lower().startswith("none of the above"):
+        return None
+    return {"context": example["context"], "question": example["question"], "options": options, "answer": answer}
 
 
 _RECORD = (
@@ -47,7 +49,7 @@ _RECORD = (
     Template("entities", "{passage}\n\n{query}\nWhich of these does @placeholder stand for?\n{options}"),
     Template(
         "headline",
-        "A news article and a later sentence about it, in which a name was blotted out as @placeholder.\n{passage}\n"
+        "In the last line, a sentence about the news article above it, a name was blotted out as @placeholder.\n{passage}\n"
         "{query}\nThe name is",
     ),
     Template("choose", "Choose the name that makes the sentence true.\nSentence: {query}\nNames:\n{options}\nArticle: {passage}"),

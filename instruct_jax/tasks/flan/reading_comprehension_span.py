@@ -1,5 +1,7 @@
 """Reading comprehension with an answer to find: a span of the passage, a number, or a short phrase."""
 
+import urllib.parse
+
 from instruct_jax.tasks.flan.dataset import FlanDataset, first
 from instruct_jax.text.templates import Template
 
@@ -27,7 +29,13 @@ _SQUAD = (
 
 
 def _squad(example):
-    return {name: example[name] for name in ("title", "context", "question")} | {"answer": first(example["answers"]["text"])}
+    return {**_asked(example), "answer": first(example["answers"]["text"])}
+
+
+def _asked(example):
+    """Titles come as in a web address: "Beyonc%C3%A9", "University_of_Notre_Dame"."""
+    title = urllib.parse.unquote(example["title"]).replace("_", " ")
+    return {"title": title, "context": example["context"], "question": example["question"]}
 
 
 _SQUAD_2 = (
@@ -70,7 +78,7 @@ _SQUAD_2 = (
 
 def _squad_2(example):
     answer = "unanswerable" if example["is_impossible"] else first(example["answers"]["text"])
-    return {name: example[name] for name in ("title", "context", "question")} | {"answer": answer}
+    return {**_asked(example), "answer": answer}
 
 
 _DROP = (
@@ -190,15 +198,19 @@ _QUAC = (
 )
 
 
+_NO_ANSWER = "CANNOTANSWER"
+
+
 def _quac(example):
+    """Every section ends with the word that answers what it leaves open; such questions are left out, and the word with them."""
     answer = example["orig_answer"]["text"]
-    if answer == "CANNOTANSWER":
+    if answer == _NO_ANSWER:
         return None
     return {
         "title": example["title"],
         "section": example["section_title"],
         "background": example["background"],
-        "context": example["context"],
+        "context": example["context"].removesuffix(_NO_ANSWER),
         "question": example["question"],
         "answer": answer,
     }
@@ -216,7 +228,7 @@ _NEWS_QA = (
         "briefing",
         "You brief a minister on the morning's news. Asked '{question}', you have the piece below. What do you say?\n{context}",
     ),
-    Template("where", "Somewhere in this article it says: {question} Find it.\n{context}"),
+    Template("where", "The answer to this stands somewhere in the article: {question} Find it.\n{context}"),
     Template(
         "ask",
         "After reading only the headline of this story, what might you have asked, so that '{answer}' is the answer?\n{context}",

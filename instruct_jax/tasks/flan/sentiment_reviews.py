@@ -1,5 +1,7 @@
 """Sentiment of reviews: whether a critic or a customer is for or against what they write of."""
 
+import re
+
 from instruct_jax.tasks.flan.dataset import FlanDataset, renamed, with_reasoning
 from instruct_jax.text.templates import Template
 
@@ -134,7 +136,7 @@ _AMAZON = (
     ),
     Template(
         "warmly_reserved",
-        "{headline}. {review}\nHow warmly does the reviewer recommend the book?\n{options}",
+        "{headline}\n{review}\nHow warmly does the reviewer recommend the book?\n{options}",
         choices=("warns against it", "would rather not", "is undecided", "recommends it", "recommends it with enthusiasm"),
         reserved=True,
     ),
@@ -216,10 +218,13 @@ def _sst2(example):
     return {"sentence": example["sentence"], "label": label, "feeling": ("negative", "positive")[label] if label >= 0 else ""}
 
 
+_YELP_QUOTE = re.compile(r'\\?""|\\"')
+
+
 def _yelp(example):
     good = example["label"] == 1
     return {
-        "text": example["text"].replace("\\n", "\n").replace('\\"', '"'),  # the released file escapes both
+        "text": _YELP_QUOTE.sub('"', example["text"].replace("\\n", "\n")),  # the released file escapes both
         "label": example["label"],
         "feeling": "positive" if good else "negative",
         "mood": "delighted" if good else "angry",

@@ -1,5 +1,7 @@
 """Structure to text, from sets of facts: concepts, triples and attributes become sentences."""
 
+import re
+
 from instruct_jax.tasks.flan.dataset import FlanDataset
 from instruct_jax.text.templates import Template
 
@@ -145,17 +147,21 @@ def _common_gen(example):
     return {"concepts": ", ".join(example["concepts"]), "sentence": example["target"]}
 
 
+_DART_MARKS = {"[TABLECONTEXT]": "table", "[TITLE]": "title"}  # of triples that tell a table's title
+
+
 def _dart(example):
     table = example["input_text"]["table"]
     triples = {}  # cells come triple by triple: subject, predicate, object
     for number, content in zip(table["row_number"], table["content"], strict=True):
-        triples.setdefault(number, []).append(content)
+        triples.setdefault(number, []).append(_DART_MARKS.get(content, content))
     return {"triples": "\n".join(" | ".join(parts) for parts in triples.values()), "text": example["target_text"]}
 
 
 def _web_nlg(example):
     triples = "\n".join(example["input"]).replace("_", " ")
-    return {"category": example["category"], "triples": triples, "text": example["target"]}
+    category = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", example["category"])  # "MeanOfTransportation"
+    return {"category": category, "triples": triples, "text": example["target"]}
 
 
 def _e2e(example):

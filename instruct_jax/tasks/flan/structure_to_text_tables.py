@@ -115,11 +115,13 @@ def _header(table, row, column):
 
 
 def _wiki_bio(example):
-    return {
+    """The texts are tokens, in which brackets are spelled out."""
+    record = {
         "name": example["input_text"]["context"],
         "infobox": _lines(example["input_text"]["table"]),
         "text": example["target_text"],
     }
+    return {name: text.replace("-lrb-", "(").replace("-rrb-", ")") for name, text in record.items()}
 
 
 def _wiki_table_text(example):

@@ -121,15 +121,23 @@ _PUBMED = (
 
 _GOV_REPORT = (
     Template(
-        "brief", 'The report "{title}" is long. What should a member of parliament know of it?\n\n{report}', response="{summary}"
+        "brief", "The report below is long. What should a member of parliament know of it?\n\n{report}", response="{summary}"
     ),
     Template("executive", "Write the executive summary of this government report.\n\n{report}", response="{summary}"),
     Template("what_it_says", "{report}\n\nWhat does this report establish, and for whom does it matter?", response="{summary}"),
     Template("press", "Tell the press what the following report contains.\n{report}", response="{summary}"),
-    Template("catalogue", "Title: {title}\nReport: {report}\nSummary for the catalogue:", response="{summary}"),
-    Template("title", "Give this government report a title.\n\n{report}", response="{title}", original_task=False),
+    Template("catalogue", "Report: {report}\nSummary for the catalogue:", response="{summary}"),
     Template(
-        "report", 'Write the report "{title}", of which this is the summary: {summary}', response="{report}", original_task=False
+        "outline",
+        "An agency is to report to parliament. This is what its report will come to; write the report.\n\n{summary}",
+        response="{report}",
+        original_task=False,
+    ),
+    Template(
+        "report",
+        "{summary}\n\nThat sums up a government report. How does the report itself read?",
+        response="{report}",
+        original_task=False,
     ),
     Template(
         "summarise_reserved", "Summarise this report in several paragraphs.\n\n{report}", response="{summary}", reserved=True
@@ -230,12 +238,13 @@ DATASETS = (
     FlanDataset(
         "gov_report",
         CLUSTER,
-        "gov_report/crs_whitespace:1.0.0",
-        ("title", "report", "summary"),
+        "scrolls/gov_report:1.0.0",  # "gov_report" of TFDS 4.9 leaves every summary blank
+        ("report", "summary"),
         _GOV_REPORT,
-        record=renamed(title="title", report="reports", summary="summary"),
+        record=renamed(report="input", summary="output"),
+        splits={"train": "train", "validation": "validation"},
         metrics=_ROUGE,
-        reference="Huang et al. 2021, arXiv:2104.02112",
+        reference="Huang et al. 2021, arXiv:2104.02112; edition of SCROLLS, Shaham et al. 2022, arXiv:2201.03533",
     ),
     FlanDataset(
         "booksum_chapter",

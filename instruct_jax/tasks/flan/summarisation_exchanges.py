@@ -110,7 +110,7 @@ _ROTTEN_TOMATOES = (
     ),
     Template("guess_movie", "Which film is this? {consensus}", response="{movie}", original_task=False),
     Template("summarise_reserved", "Summarise the critics' views of {movie}.\n{reviews}", response="{consensus}", reserved=True),
-    Template("agree_reserved", "{reviews}\n\nOn the whole, critics agree that", response="{consensus}", reserved=True),
+    Template("agree_reserved", "{reviews}\n\nWhat do critics agree on, on the whole?", response="{consensus}", reserved=True),
     Template(
         "worth_it_reserved",
         "Draw one overall judgement from these lines on a film.\n\n{reviews}",

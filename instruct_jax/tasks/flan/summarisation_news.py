@@ -155,7 +155,8 @@ _BOUNDARY = "|||||"  # stands between two sources in Multi-News
 
 def _multi_news(example):
     articles = [article.strip() for article in example["document"].split(_BOUNDARY)]
-    return {"articles": "\n\n".join(article for article in articles if article), "summary": example["summary"]}
+    summary = example["summary"].strip().removeprefix("–")  # before the first word of each
+    return {"articles": "\n\n".join(article for article in articles if article), "summary": summary}
 
 
 DATASETS = (

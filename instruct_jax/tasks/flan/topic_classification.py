@@ -16,7 +16,7 @@ _AG_NEWS = (
     ),
     Template(
         "desk",
-        "An agency item comes in: {title}. {text}\nWhich desk should handle it?\n{options}",
+        "An agency item comes in.\n{title}\n{text}\nWhich desk should handle it?\n{options}",
         choices=("the foreign desk", "the sports desk", "the business desk", "the science and technology desk"),
     ),
     Template(
@@ -111,7 +111,7 @@ def _ag_news(example):
 def _scicite(example):
     return {
         "text": example["string"],
-        "section": example["sectionName"] or "untitled",
+        "section": "untitled" if example["sectionName"].lower() in ("", "none", "nan") else example["sectionName"],
         "label": example["label"],
         "purpose": ("a method that is used", "background", "a result to compare with")[example["label"]],
     }

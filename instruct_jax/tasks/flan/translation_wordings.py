@@ -25,7 +25,10 @@ def news(source: str, target: str = "English") -> tuple[Template, ...]:
         ),
         Template("back", f"{{target}}\n\nPut this sentence into {source}.", response="{source}", original_task=False),
         Template(
-            "edition", f"For the {source} edition, translate: {{target}}\nTranslation:", response="{source}", original_task=False
+            "edition",
+            f"For the {source} edition, translate into {source}: {{target}}\nTranslation:",
+            response="{source}",
+            original_task=False,
         ),
         Template("render_reserved", f'Express "{{source}}" in {target}.', response="{target}", reserved=True),
         Template("say_reserved", f"{{source}}\nSay it in {target}.", response="{target}", reserved=True),
@@ -83,7 +86,11 @@ def web_pages(source: str, target: str = "English") -> tuple[Template, ...]:
       source, target: languages' names in English.
     """
     return (
-        Template("browser", f"A browser offers to show this page in {target}: {{source}}", response="{target}"),
+        Template(
+            "browser",
+            f"A reader switches this page to {target}. What is shown instead of the following? {{source}}",
+            response="{target}",
+        ),
         Template(
             "shop", f"I found this on a {source} web site. Please translate it into {target}.\n\n{{source}}", response="{target}"
         ),

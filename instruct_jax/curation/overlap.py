@@ -1,6 +1,6 @@
 """Leaks: where a training text holds a text of an evaluation suite, by shared runs of words.
 
-Four rules, each with its place in the literature:
+Four rules, the first two as published but for the departures below:
 
 * `long`: any shared run of 13 words (Brown et al. 2020, arXiv:2005.14165, appendix C).
 * `coverage`: shared runs of 8 words cover more than half of the evaluation text's words, all in one training text (Lambert

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import dataclasses
+import gc
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -50,6 +51,9 @@ class Crew:
         self._members: list[_Member] = []
 
     def __enter__(self) -> Self:
+        # What is there already will not become garbage meanwhile: passing over it is much of the work on short texts, and
+        # writes to every page that the workers share.
+        gc.freeze()
         if self._workers > 1:
             with _quiet_fork():
                 self._members = [_started(self._function) for _ in range(self._workers)]
@@ -62,6 +66,7 @@ class Crew:
         for member in self._members:
             member.process.join()
         self._members = []
+        gc.unfreeze()
 
     def results(self, items: Iterable[Any], tell: Callable[[Any], None]) -> Iterator[tuple[Any, Any]]:
         """Each item with its result, as they are done.

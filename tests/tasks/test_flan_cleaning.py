@@ -41,6 +41,15 @@ def test_the_word_for_no_answer_is_taken_from_the_end_of_a_section():
     assert _BY_NAME["quac"].read(example | {"orig_answer": {"text": "CANNOTANSWER"}}) is None
 
 
+@pytest.mark.parametrize(
+    ("answer", "read"),
+    [("1942-May-8", "8 May 1942"), ("-May-8", "8 May"), ("24-21", "24-21"), ("10-5-1", "10-5-1"), ("2.5", "2.5")],
+)
+def test_a_date_of_drop_is_written_as_people_write_it(answer, read):
+    example = {"passage": "It was so.", "question": "When?", "answer": answer}
+    assert _BY_NAME["drop"].read(example)["answer"] == read
+
+
 def test_a_question_that_no_choice_answers_is_left_out():
     choices = {"answer0": "He slept.", "answer1": "He ran.", "answer2": "He sang.", "answer3": "None of the above choices ."}
     example = {"context": "It was late.", "question": "What then?", **choices}
@@ -79,6 +88,14 @@ def test_brackets_of_a_biography_are_brackets():
         "infobox": "article title: ann ( pilot )",
         "text": "ann ( 1900 ) flew .",
     }
+
+
+def test_words_of_a_long_field_of_an_infobox_stand_in_their_order():
+    words = [f"w{number}" for number in range(1, 24)]
+    by_text = sorted(range(1, 24), key=str)  # 1, 10, 11, ..., 19, 2, 20, ...: as TFDS joins them
+    table = {"column_header": ["name", "known_for"], "content": ["ann", " ".join(words[number - 1] for number in by_text) + "\n"]}
+    example = {"input_text": {"context": "ann", "table": table}, "target_text": "ann flew ."}
+    assert _BY_NAME["wiki_bio"].read(example)["infobox"] == f"name: ann\nknown for: {' '.join(words)}"
 
 
 def test_categories_and_marks_of_triples_are_words():

@@ -153,7 +153,7 @@ _MNLI = (
     ),
     Template(
         "assume",
-        "Assume the first line.\n{premise}\n{hypothesis}\nIs the second line true then?",
+        "Assume the first line.\n{premise}\n{hypothesis}\nIs the second line true then, false, or inconclusive?",
         choices=("true", "inconclusive", "false"),
     ),
     Template(

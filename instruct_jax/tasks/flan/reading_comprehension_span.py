@@ -1,5 +1,6 @@
 """Reading comprehension with an answer to find: a span of the passage, a number, or a short phrase."""
 
+import re
 import urllib.parse
 
 from instruct_jax.tasks.flan.dataset import FlanDataset, first
@@ -104,6 +105,16 @@ _DROP = (
     Template("discrete", "{question} You will have to put together several pieces of this:\n{passage}", reserved=True),
     Template("test", "Reading test with figures\n{passage}\nItem: {question}\nYour result:", reserved=True),
 )
+
+_DATE = re.compile(r"(\d*)-([A-Za-z]*)-(\d+)")
+
+
+def _drop(example):
+    """Dates come as year, month and day with hyphens between, the year often blank: "1942-May-8", "-May-8"."""
+    date = _DATE.fullmatch(example["answer"].strip())
+    answer = " ".join(part for part in reversed(date.groups()) if part) if date else example["answer"]
+    return {"passage": example["passage"], "question": example["question"], "answer": answer}
+
 
 _COQA = (
     Template("dialogue", "{story}\n\n{history}\nQ: {question}\nA:"),
@@ -297,6 +308,7 @@ DATASETS = (
         "drop:2.0.0",
         ("passage", "question", "answer"),
         _DROP,
+        record=_drop,
         metrics=_SCORES,
         splits={"train": "train", "validation": "dev"},
         reference="Dua et al. 2019, arXiv:1903.00161",

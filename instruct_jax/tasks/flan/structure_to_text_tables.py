@@ -116,12 +116,24 @@ def _header(table, row, column):
 
 def _wiki_bio(example):
     """The texts are tokens, in which brackets are spelled out."""
+    table = example["input_text"]["table"]
     record = {
         "name": example["input_text"]["context"],
-        "infobox": _lines(example["input_text"]["table"]),
+        "infobox": _lines({**table, "content": [_in_order(content) for content in table["content"]]}),
         "text": example["target_text"],
     }
     return {name: text.replace("-lrb-", "(").replace("-rrb-", ")") for name, text in record.items()}
+
+
+def _in_order(content):
+    """The words of an infobox's field in their order: TFDS sorts their numbers as texts, the tenth before the second.
+
+    >>> _in_order("one ten eleven two three four five six seven eight nine")
+    'one two three four five six seven eight nine ten eleven'
+    """
+    words = content.split()
+    numbers = sorted(range(1, len(words) + 1), key=str)
+    return " ".join(word for _, word in sorted(zip(numbers, words, strict=True)))
 
 
 def _wiki_table_text(example):

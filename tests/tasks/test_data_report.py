@@ -18,10 +18,14 @@ from instruct_jax.artifacts.manifest import read_manifest
 from instruct_jax.artifacts.records import Row
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.data_report import data_report
+from instruct_jax.tasks.instruct import Instruct, text_features
+from instruct_jax.tasks.prepare import prepare
 from instruct_jax.tasks.report.page import write_page
+from instruct_jax.tasks.sources import Generated
 from instruct_jax.text.chat import INSTRUCT, Rendered, render
 from instruct_jax.text.overflow import POLICIES, fit
 from instruct_jax.text.pieces import ByteTokenizer
+from instruct_jax.text.templates import Template
 
 LENGTH = 160
 WORDS = ["river", "stone", "cloud", "amber", "window", "silver", "garden", "thunder", "paper", "lantern", "copper", "falcon"]
@@ -343,6 +347,33 @@ def test_the_same_command_writes_the_same_page(make, tmp_path):
         data_report(str(tmp_path / name), str(folder))
     first, second = ((tmp_path / name / "index.html").read_bytes() for name in ("one", "two"))
     assert first == second
+
+
+def test_the_report_agrees_with_what_prepare_counted(registry, tmp_path):
+    wordings = (Template("is", "Is {n} odd?", choices=("no", "yes")), Template("tell", "{n}:", choices=("even", "odd")))
+    source = Generated(lambda index, split: {"n": f"{split} {index} {'1 ' * (index % 40)}", "label": index % 2}, 50)
+    steps = [Instruct(wordings, "numbers", "odd", source_field="n")]
+    registry.TaskRegistry.add("dr_odd", source=source, preprocessors=steps, output_features=text_features())
+    text = Generated(lambda index, split: {"targets": split + " word" * (index % 90)}, 30)
+    registry.TaskRegistry.add("dr_text", source=text, preprocessors=[], output_features=text_features())
+    registry.MixtureRegistry.add("dr_mix", [("dr_odd", 3.0), ("dr_text", 1.0)])
+    prepare(str(tmp_path / "data"), "dr_mix", "bytes", INSTRUCT, length=64, seed=0, examples=120, overflow="trim_prompt")
+    data_report(str(tmp_path / "report"), str(tmp_path / "data"), lengths=(64,))
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    manifest = read_manifest(tmp_path / "data", "dataset")
+    for task, entry in zip(found["tasks"], manifest["tasks"], strict=True):
+        assert {name: task[name] for name in ("examples", "tokens", "supervised")} == {
+            name: entry[name] for name in ("examples", "tokens", "supervised")
+        }
+        assert task["realised_share"] == pytest.approx(entry["realised"])
+        assert task["asked_share"] == entry["share"] == pytest.approx(entry["rate"] / 4)
+    assert found["tasks"][0]["repeats"] == 90 - 50
+    trimmed = next(cost for cost in found["overflow"] if cost["policy"] == "trim_prompt")
+    for name in ("trimmed", "split", "dropped"):
+        assert trimmed[name] == sum(task[name] for task in manifest["tasks"]), name
+    assert trimmed["trimmed"] > 0 < trimmed["split"]
+    assert found["lengths"]["as_prepared"]
+    assert [row["examples"] for row in found["settings_used"]] == [90]  # plain text is asked in no setting
 
 
 def test_the_report_needs_no_tensorflow():

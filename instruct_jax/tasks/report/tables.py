@@ -28,14 +28,14 @@ def task_table(manifest: Mapping[str, Any], census: Census, texts: np.ndarray) -
     """
     uses = _Uses(census)
     asked = sum(task["asked"] for task in manifest["tasks"]) or 1
-    by_task = [np.flatnonzero(census.task == place) for place in range(len(manifest["tasks"]))]
-    by_text = [texts[texts["task"] == place] for place in range(len(manifest["tasks"]))]
+    count = len(manifest["tasks"])
+    by_task, by_use, by_text = (_grouped(task, count) for task in (census.task, uses.task, texts["task"]))
     total_examples, total_tokens = uses.task.size, int(census.tokens.sum())
     out = []
     for place, task in enumerate(manifest["tasks"]):
         if task["held_out"]:
             continue
-        here, mine = by_task[place], np.flatnonzero(uses.task == place)
+        here, mine = by_task[place], by_use[place]
         tokens, supervised = int(census.tokens[here].sum()), int(census.supervised[here].sum())
         distinct = np.unique(uses.example[mine]).size
         out.append(
@@ -57,7 +57,7 @@ def task_table(manifest: Mapping[str, Any], census: Census, texts: np.ndarray) -
                 "supervised": supervised,
                 "supervised_share": supervised / tokens if tokens else None,
                 **{name: task[name] for name in _OUTCOMES},
-                "lengths": lengths_of(by_text[place]),
+                "lengths": lengths_of(texts[by_text[place]]),
                 "templates": _templates(task, uses, mine),
                 "evenness": _evenness(task, uses.template[mine]),
                 "settings": task.get("settings", {}),
@@ -134,6 +134,12 @@ def evenness(counts: Sequence[int]) -> dict[str, Any] | None:
         "least": min(counts),
         "most": max(counts),
     }
+
+
+def _grouped(labels: np.ndarray, count: int) -> list[np.ndarray]:
+    """The places of each label from 0 to count - 1, in order."""
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.searchsorted(labels[order], np.arange(1, count)))
 
 
 class _Uses:

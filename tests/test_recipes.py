@@ -21,7 +21,7 @@ GIVEN = {
     name: f"/nowhere/{name}"
     for name in (
         *("WORKDIR", "DATASET", "CHECKPOINT", "TOKENIZER", "DATA_DIR", "INIT_FROM", "MIXTURE"),
-        *("CHAT_TEMPLATE", "JSONL", "ENDPOINT", "MODEL"),
+        *("CHAT_TEMPLATE", "JSONL", "ENDPOINT", "MODEL", "FILES", "T0", "GSM8K", "PAIRS"),
     )
 } | dict.fromkeys(("STEPS", "ROWS", "LENGTH", "VOCAB_SIZE", "EXAMPLES", "COUNT"), "8")
 

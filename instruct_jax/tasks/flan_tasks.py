@@ -76,27 +76,26 @@ def add_mixture(
     Args:
       name: of the mixture.
       datasets: datasets by name.
-      clusters: clusters, all of whose datasets with a training split are taken.
+      clusters: clusters, all of whose datasets with a training split are taken. With neither, every cluster.
       rate: of every task; FLAN's unless told otherwise.
 
     Returns:
       The mixture's name.
 
     Raises:
-      InputError: there is no such dataset or cluster, or none was named.
+      InputError: there is no such dataset or cluster.
     """
     known = {dataset.name for dataset in collection.DATASETS}, {dataset.cluster for dataset in collection.DATASETS}
     for kind, named, all_of in zip(("dataset", "cluster"), (datasets, clusters), known, strict=True):
         unknown = sorted(set(named) - all_of)
         if unknown:
             raise InputError(f"the collection has no {kind} {unknown[0]!r}; it has: {', '.join(sorted(all_of))}")
+    wanted = clusters or (() if datasets else known[1])
     chosen = [
         task_name(dataset)
         for dataset in collection.DATASETS
-        if dataset.name in datasets or (dataset.cluster in clusters and "train" in dataset.splits)
+        if dataset.name in datasets or (dataset.cluster in wanted and "train" in dataset.splits)
     ]
-    if not chosen:
-        raise InputError(f"mixture {name!r} has no tasks; name datasets or clusters")
     if name in seqio.MixtureRegistry.names():
         seqio.MixtureRegistry.remove(name)
     seqio.MixtureRegistry.add(name, chosen, default_rate=rate)
@@ -111,7 +110,7 @@ def _register() -> None:
             preprocessors=[FlanRecords(dataset), Instruct(dataset.templates, dataset.cluster, dataset.name, dataset.metrics)],
             output_features=text_features(),
         )
-    add_mixture(MIXTURE, clusters=sorted({dataset.cluster for dataset in collection.DATASETS}))
+    add_mixture(MIXTURE)
 
 
 _register()

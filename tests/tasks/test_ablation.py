@@ -13,7 +13,7 @@ from instruct_jax.tasks import ablation, procedural
 from instruct_jax.tasks.suite.collection import DATASETS
 
 CLUSTERS = sorted({one.cluster for one in DATASETS})
-RECIPE = "gin_configs/recipes/demo_ablation.gin"
+RECIPE = "gin_configs/recipes/suite_ablation.gin"
 
 
 @pytest.fixture

@@ -143,5 +143,6 @@ def test_a_mixture_names_what_there_is(registry):
         add_mixture("flan_some", datasets=("rtee",))
     with pytest.raises(InputError, match="the collection has no cluster 'nli'"):
         add_mixture("flan_some", clusters=("nli",))
-    with pytest.raises(InputError, match="'flan_some' has no tasks"):
-        add_mixture("flan_some")
+    everything = {task.name for task in registry.get_mixture_or_task(add_mixture("flan_some")).tasks}
+    assert everything == {task.name for task in registry.get_mixture_or_task("flan").tasks}
+    assert len(everything) > 100

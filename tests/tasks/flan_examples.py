@@ -125,6 +125,7 @@ def _totto(example: dict[str, Any], row: int) -> Mapping[str, Any]:
 
 
 FITTED: dict[str, Fit] = {
+    "wsc": lambda example, _: {**example, "text": f"Once {example['text']}", "span2_text": "Once", "span2_index": 0},
     "totto": _totto,
     "sentiment140": lambda example, row: {**example, "polarity": 2 * (row % 3)},
     "amazon_us_reviews": lambda example, row: {"data": {**example["data"], "star_rating": 1 + row % 5}},

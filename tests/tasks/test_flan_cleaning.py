@@ -22,6 +22,12 @@ def test_a_guide_of_hellaswag_loses_its_tags_and_its_answer_stays_an_option():
     }
 
 
+def test_of_two_pronouns_the_one_that_is_meant_is_starred():
+    example = {"text": "He sat, he slept, he left.", "span1_text": "Bob", "span2_text": "he", "span2_index": 4, "label": 1}
+    assert _BY_NAME["wsc"].read(example)["marked"] == "He sat, he slept, *he* left."
+    assert _BY_NAME["wsc"].read(example | {"span2_index": 1}) is None
+
+
 @pytest.mark.parametrize("name", ["squad_v1", "squad_v2"])
 def test_a_title_is_read_out_of_its_web_address(name):
     example = {"title": "Beyonc%C3%A9_Knowles", "context": "She sang.", "question": "Who sang?", "answers": {"text": ["She"]}}

@@ -73,24 +73,28 @@ def _winogrande(example):
 
 
 _WSC = (
-    Template("same", '{text}\nDoes "{pronoun}" mean {noun} here?', choices=("no", "yes")),
+    Template("same", '{marked}\nDoes the starred "{pronoun}" mean {noun} here?', choices=("no", "yes")),
     Template(
-        "refer", "In the text below, does the pronoun '{pronoun}' refer to '{noun}'?\n{text}", choices=("it does not", "it does")
+        "refer",
+        "In the text below, does the pronoun between stars refer to '{noun}'?\n{marked}",
+        choices=("it does not", "it does"),
     ),
     Template(
         "replace",
-        "{text}\nMay one put '{noun}' in place of '{pronoun}' and keep the sense?\n{options}",
+        "{marked}\nMay one put '{noun}' in place of *{pronoun}* and keep the sense?\n{options}",
         choices=("One may not", "One may"),
     ),
     Template(
         "one_and_the_same",
-        "Are these one and the same in the text, or different?\nText: {text}\n1. {noun}\n2. {pronoun}",
+        "Are these one and the same in the text, or different?\nText: {marked}\n1. {noun}\n2. *{pronoun}*",
         choices=("different", "the same"),
     ),
-    Template("claim", "Text: {text}\nClaim: by '{pronoun}', the writer means {noun}.\nTrue or false?", choices=("false", "true")),
+    Template(
+        "claim", "Text: {marked}\nClaim: by *{pronoun}*, the writer means {noun}.\nTrue or false?", choices=("false", "true")
+    ),
     Template(
         "pupil",
-        'A pupil was asked what "{pronoun}" stands for in "{text}" and replied "{noun}". Right or wrong?',
+        'A pupil was asked what the word between stars stands for in "{marked}" and replied "{noun}". Right or wrong?',
         choices=("wrong", "right"),
     ),
     Template(
@@ -101,19 +105,19 @@ _WSC = (
     ),
     Template(
         "link",
-        "A coreference system links {pronoun} to {noun}. Is the link correct?\n{text}",
+        "A coreference system links the starred {pronoun} to {noun}. Is the link correct?\n{marked}",
         choices=("incorrect", "correct"),
         reserved=True,
     ),
     Template(
         "understand",
-        "{text}\nIs '{pronoun}' to be understood as '{noun}'?\n{options}",
+        "{marked}\nIs *{pronoun}* to be understood as '{noun}'?\n{options}",
         choices=("No, as something else", "Yes, exactly"),
         reserved=True,
     ),
     Template(
         "antecedent",
-        "Is {noun} the antecedent of {pronoun} in the following? {text}",
+        "Is {noun} the antecedent of the starred pronoun in the following? {marked}",
         choices=("it is not", "it is"),
         reserved=True,
     ),
@@ -121,10 +125,17 @@ _WSC = (
 
 
 def _wsc(example):
+    """Stars show which of several equal pronouns is meant: TFDS gives the pronoun's place among the words."""
+    words, pronoun = example["text"].split(), example["span2_text"]
+    place = example["span2_index"]
+    if place >= len(words) or pronoun not in words[place]:
+        return None
+    words[place] = words[place].replace(pronoun, f"*{pronoun}*", 1)
     return {
         "text": example["text"],
+        "marked": " ".join(words),
         "noun": example["span1_text"],
-        "pronoun": example["span2_text"],
+        "pronoun": pronoun,
         "label": example["label"],
         "stands": ("does not stand", "stands")[example["label"]],
     }
@@ -132,14 +143,14 @@ def _wsc(example):
 
 _WSC273 = (
     Template("stand_for", "{marked}\nWhat does the word '{pronoun}', between the stars, stand for?"),
-    Template("options", 'Winograd schema: {text}\nTo what does "{pronoun}" refer?\n{options}'),
+    Template("options", 'Winograd schema: {marked}\nTo what does "{pronoun}" refer?\n{options}'),
     Template(
-        "common_sense", "Grammar leaves it open, common sense does not: what is '{pronoun}' in this text?\n{text}\n{options}"
+        "common_sense", "Grammar leaves it open, common sense does not: what is '{pronoun}' in this text?\n{marked}\n{options}"
     ),
-    Template("plain", 'Who or what is "{pronoun}"? {text}'),
+    Template("plain", 'Who or what is "{pronoun}" here? {marked}'),
     Template(
         "translate",
-        "A translator must know what '{pronoun}' is before translating the passage. Help.\nPassage: {text}\n{options}",
+        "A translator must know what '{pronoun}' is before translating the passage. Help.\nPassage: {marked}\n{options}",
     ),
     Template("marked", "The pronoun is set between stars. Say what it replaces.\n{marked}"),
     Template(
@@ -149,8 +160,8 @@ _WSC273 = (
         original_task=False,
     ),
     Template("choose", "{marked}\nChoose what the starred word refers to.\n{options}", reserved=True),
-    Template("answer", "Text: {text}\nPronoun: {pronoun}\nReferent:", reserved=True),
-    Template("mix_up", "Do not mix them up.\n{options}\nWhich of these is '{pronoun}' in the text: {text}", reserved=True),
+    Template("answer", "Text: {marked}\nPronoun: {pronoun}\nReferent:", reserved=True),
+    Template("mix_up", "Do not mix them up.\n{options}\nWhich of these is '{pronoun}' in the text: {marked}", reserved=True),
 )
 
 
@@ -252,7 +263,7 @@ DATASETS = (
         "wsc",
         CLUSTER,
         "super_glue/wsc.fixed:1.0.2",
-        ("text", "noun", "pronoun", "label", "stands"),
+        ("text", "marked", "noun", "pronoun", "label", "stands"),
         _WSC,
         record=_wsc,
         classes=("False", "True"),

@@ -204,8 +204,12 @@ _QUAC = (
         original_task=False,
     ),
     Template("look", "Look for the answer to '{question}' in the section '{section}' on {title}.\n{context}", reserved=True),
-    Template("dialogue", "Student: {question}\nTeacher (reading from the text below):\n\n{context}", reserved=True),
-    Template("quote", "Quote what the text says in reply. Q: {question} Text: {context}", reserved=True),
+    Template(
+        "dialogue",
+        "{context}\n\nA student asks a teacher, who has this text on {title}.\nStudent: {question}\nTeacher, reading from it:",
+        reserved=True,
+    ),
+    Template("quote", "Quote what this text on {title} says in reply.\nQ: {question}\nText: {context}", reserved=True),
 )
 
 

@@ -76,7 +76,8 @@ def _prepare(arguments: Arguments, options: Sequence[str]) -> None:
         if missing:
             raise InputError(f"{shards}: shard {missing[0]} is not there, though the pipeline has ended; start it again")
         config = {"config": values["config"], "versions": made_by}
-        manifest = finish(opened, results, partial, folder, {**description, **config}, console)
+        check_words = values.get("check_words", False)
+        manifest = finish(opened, results, partial, folder, {**description, **config}, console, check_words)
         if not store.is_local:
             store.finish(folder, opened.shards)
         print_table(manifest["tasks"], console)

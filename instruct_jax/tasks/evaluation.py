@@ -186,7 +186,7 @@ def _split_and_wordings(
     instruct: Instruct, held_out: HeldOut, prompts: Sequence[PromptSettings], trained: bool
 ) -> tuple[str, list[int]]:
     everything = [number for number, template in enumerate(instruct.templates) if template.original_task]
-    if instruct.cluster in held_out.clusters:
+    if held_out.covers(instruct.cluster, ""):  # a relative of a held-out cluster is kept out whole too
         return "held_out_cluster", everything
     if instruct.dataset in held_out.datasets or not trained:
         return "held_out_dataset", everything

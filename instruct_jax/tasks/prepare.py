@@ -23,6 +23,7 @@ from instruct_jax.tasks.preparation import Preparation, is_finished
 from instruct_jax.tasks.prompts import ZERO_SHOT, PromptSettings, as_settings
 from instruct_jax.tasks.rows import summary, write_rows
 from instruct_jax.tasks.shard import ShardResult
+from instruct_jax.tasks.shared_words import refuse_shared_words
 from instruct_jax.tasks.splits import NOTHING_HELD_OUT, HeldOut
 from instruct_jax.tasks.words import load_words
 from instruct_jax.tasks.workers import all_cores
@@ -32,7 +33,7 @@ PACKAGES = ("instruct-jax", "array-record", "numpy", "sentencepiece", "seqio", "
 _CACHE = ".token_cache"  # beside the dataset
 _SCRATCH = "scratch"
 _NAMES_SHOWN = 20
-_NOT_ARRANGED = {"workdir", "workers", "cache", "config"}
+_NOT_ARRANGED = {"workdir", "workers", "cache", "check_words", "config"}
 
 
 def prepare(
@@ -56,6 +57,7 @@ def prepare(
     workers: int | None = None,
     cache: str | bool | None = None,
     examples_per_shard: int = 8_192,
+    check_words: bool = False,
     config: str = "",
 ) -> None:
     """Write the dataset of a mixture: rows of `length` tokens, evaluation items, tokenizer and manifest.
@@ -86,10 +88,12 @@ def prepare(
       cache: folder of the token cache, which keeps texts as tokens for other mixtures of the same tasks; None for
         `.token_cache` beside `workdir`, False or "" for none. It is never emptied: delete it when it has grown too large.
       examples_per_shard: how many consecutive examples are packed together into a file; memory of each worker holds so many.
+      check_words: whether to stop where an example shares long runs of words with an evaluation item; the data report finds
+        and shows the same afterwards.
       config: the configuration text, for the manifest.
 
     Raises:
-      InputError: bad arguments or records, or something else lies in `workdir`.
+      InputError: bad arguments or records, examples that hold evaluation items, or something else lies in `workdir`.
     """
     console, start, folder = Console(), time.monotonic(), Path(workdir)
     if workers is not None and workers < 1:
@@ -126,7 +130,8 @@ def prepare(
         say(console, f"prepare: {file} is damaged, or no file of texts; what it should hold is made anew")
     say(console, f"prepare: {len(tasks):,} tasks opened in {time.monotonic() - start:.1f} s")
     results = write_rows(opened, partial, workers, console)
-    manifest = finish(opened, results, partial, folder, {**description, "config": config, "versions": made_by}, console)
+    about = {**description, "config": config, "versions": made_by}
+    manifest = finish(opened, results, partial, folder, about, console, check_words)
     print_table(manifest["tasks"], console)
     tokens, seconds = manifest["tokens"], time.monotonic() - start
     say(
@@ -170,6 +175,7 @@ def finish(
     folder: Path,
     description: Mapping[str, Any],
     console: Console,
+    check_words: bool,
 ) -> dict[str, Any]:
     """Make a dataset of written shards: evaluation items, tokenizer, manifest, and the folder moved into place.
 
@@ -180,12 +186,13 @@ def finish(
       folder: the dataset's.
       description: what the manifest says besides.
       console: hears of the items.
+      check_words: see `prepare`.
 
     Returns:
       The manifest.
 
     Raises:
-      InputError: there are no rows, or no items where some are wanted.
+      InputError: there are no rows, no items where some are wanted, or examples hold some of them.
     """
     job, rows = opened.preparation, summary(opened, results)
     manifest = {**description, **rows}
@@ -194,6 +201,8 @@ def finish(
         items, without, skipped = evaluation_items(
             job.evaluation, opened.tasks, job.held_out, job.prompts, job.tokenizer, job.malformed, partial / _SCRATCH, trained
         )
+        if check_words:
+            refuse_shared_words(opened, items, console)
         manifest["items"], manifest["items_skipped"] = write_items(partial, items), skipped
         shown = ", ".join(without[:_NAMES_SHOWN]) + (
             f" and {len(without) - _NAMES_SHOWN} others" if without[_NAMES_SHOWN:] else ""

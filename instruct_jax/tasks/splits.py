@@ -126,7 +126,7 @@ def check_named(split: HeldOut, members: Sequence[Member]) -> None:
 def check_disjoint(split: HeldOut, members: Sequence[Member]) -> None:
     """Refuse a split whose two sides share a dataset under two names, or a file.
 
-    Shared words are another matter: `shared_spans` finds them, and the data report stops at them.
+    Shared words are another matter: `shared_words.refuse_shared_words` looks for them, and so does the data report.
 
     Raises:
       InputError: with both tasks and what they share.

@@ -12,7 +12,26 @@ from instruct_jax.tasks.sources import JsonLines
 from instruct_jax.text.chat import INSTRUCT
 from instruct_jax.text.templates import Template
 
-WORDS = "amber basil cedar delta ember fjord grove heron inlet jetty knoll lagoon marsh north ocean prairie quarry ridge".split()
+WORDS = [
+    "amber",
+    "basil",
+    "cedar",
+    "delta",
+    "ember",
+    "fjord",
+    "grove",
+    "heron",
+    "inlet",
+    "jetty",
+    "knoll",
+    "lagoon",
+    "marsh",
+    "north",
+    "ocean",
+    "prairie",
+    "quarry",
+    "ridge",
+]
 
 
 def _question(number):

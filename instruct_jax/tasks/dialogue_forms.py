@@ -14,6 +14,7 @@ from instruct_jax.tasks.row_form import (
     kind,
     listed,
     messages,
+    names_of,
     optional_text,
     said,
     text,
@@ -171,9 +172,8 @@ class PromptCompletion(RowForm):
         for names in self.names:
             if all(fields.get(name) is not None for name in names):
                 return names
-        have = ", ".join(map(str, fields)) or "nothing"
         expected = " or ".join(" with ".join(map(repr, names)) for names in self.names)
-        raise InputError(f"expected the fields {expected}; it has: {have}")
+        raise InputError(f"expected the fields {expected}; it has: {names_of(fields)}")
 
     def samples(self, fields: Fields, provenance: Provenance) -> tuple[Sample, ...]:
         prompt, completion = self.reads(fields)

@@ -9,7 +9,7 @@ from pathlib import Path
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.containers import open_container
 from instruct_jax.tasks.records import FileRecords, MalformedRow
-from instruct_jax.tasks.row_form import Fields, RowForm
+from instruct_jax.tasks.row_form import Fields, RowForm, names_of
 from instruct_jax.tasks.row_forms import DETECTED, row_form
 from instruct_jax.tasks.samples import Provenance, Sample
 
@@ -48,7 +48,7 @@ def open_samples(path: Paths, format: RowForm | str | None = None, split: str = 
     """
     records = open_container(path, split)
     if not records.size:
-        raise InputError(f"{records.files[0].name if records.files else path} holds no rows; check the path")
+        raise InputError(f"{records.files[0].name if records.files else path} holds no rows; give a file that does")
     if format is None:
         return Samples(records, detected(records))
     return Samples(records, row_form(format) if isinstance(format, str) else format)
@@ -104,12 +104,11 @@ class Samples:
         """What there is and how it is read, in one line; and how else it could be."""
         kinds = collections.Counter(file.kind for file in self.records.files if file.size)
         held = " and ".join(f"{count} files of {kind}" if count > 1 else kind for kind, count in kinds.items())
-        first = next(iter(_readable(self.records)), {})
-        try:
-            fields = ", ".join(self.form.reads(first))
-        except InputError:
-            fields = ", ".join(first)
-        line = f"{self.records.size:,} rows of {self.form.title} in {held}: {fields}"
+        rows = [fields for _, fields in _readable(self.records)]
+        first = next((fields for fields in rows if self.form.fits(fields)), {})
+        size = self.records.size
+        line = f"{size:,} row{'s' * (size != 1)} of {self.form.title} in {held}"
+        line += f": {', '.join(self.form.reads(first))}" if first else ", none of which it fits"
         others = [form.name for form in DETECTED if form.name != self.form.name and form.fits(first)]
         return f"{line}; the rows also fit the format {' or '.join(others)}" if others else line
 
@@ -130,21 +129,37 @@ def detected(records: FileRecords) -> RowForm:
     """The first form of `row_forms.DETECTED` that fits most of the first rows; the others are told when they are read.
 
     Raises:
-      InputError: none does.
+      InputError: none does; or only some rows are judged, so that the others would be taken for good answers.
     """
     rows = list(_readable(records))
     if not rows:
         records[0]  # tells what is wrong with it
-    for form in DETECTED:
-        if 2 * sum(form.fits(fields) for fields in rows) > len(rows):
+    fitting = {form: [form.fits(fields) for _, fields in rows] for form in DETECTED}
+    for form, fits in fitting.items():
+        if 2 * sum(fits) > len(rows):
             return form
-    for form in DETECTED:
-        reason = _misfit_of_values(form, rows[0])
-        if reason is not None:
-            raise InputError(f"{records.where(0)}: as {form.title}: {reason}; mend the rows, or give the format they are in")
-    have = ", ".join(map(str, rows[0])) or "nothing"
-    known = "; ".join(f"{form.name} ({form.needs})" for form in DETECTED)
-    raise InputError(f"{records.where(0)}: no known format fits its fields ({have}); rename them to those of one of: {known}")
+        if form.judges and any(fits):
+            index, fields = rows[fits.index(False)]
+            raise InputError(
+                f"{records.where(index)}: {sum(fits)} of the first {len(rows)} rows are {form.title}, and this one is not: "
+                f"{form.misfit(fields)}; mend the rows, part them, or give the format that all are in"
+            )
+    lost = [row for place, row in enumerate(rows) if not any(fits[place] for fits in fitting.values())]
+    if not lost:
+        held = ", ".join(f"{sum(fits)} of {form.name}" for form, fits in fitting.items() if any(fits))
+        raise InputError(f"{records.where(0)} and its neighbours are of several formats ({held}); give files of one format each")
+    index, fields = lost[0]
+    likely = sorted((form for form in DETECTED if any(fitting[form])), key=lambda form: -sum(fitting[form]))
+    reasons = ((form, _misfit_of_values(form, fields)) for form in DETECTED)
+    known = [(form, reason) for form, reason in reasons if reason is not None]
+    known += [(form, form.misfit(fields)) for form in likely]
+    if known:
+        form, reason = known[0]
+        raise InputError(f"{records.where(index)}: as {form.title}: {reason}; mend the rows, or give the format they are in")
+    needs = "; ".join(f"{form.name} ({form.needs})" for form in DETECTED)
+    raise InputError(
+        f"{records.where(index)}: no known format fits its fields ({names_of(fields)}); rename them to those of one of: {needs}"
+    )
 
 
 def _misfit_of_values(form: RowForm, fields: Fields) -> str | None:
@@ -156,13 +171,13 @@ def _misfit_of_values(form: RowForm, fields: Fields) -> str | None:
     return form.misfit(fields)
 
 
-def _readable(records: FileRecords) -> Iterator[Fields]:
-    """The first rows that can be read."""
+def _readable(records: FileRecords) -> Iterator[tuple[int, Fields]]:
+    """The first rows that can be read, each with its index."""
 
-    def rows() -> Iterator[Fields]:
+    def rows() -> Iterator[tuple[int, Fields]]:
         for index in range(min(records.size, 16 * _LOOKED_AT)):
             try:
-                yield records[index]
+                yield index, records[index]
             except MalformedRow:
                 continue
 

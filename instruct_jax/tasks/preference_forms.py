@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Sequence
+from typing import ClassVar
 
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.row_form import Fields, RowForm, first_of, said, shared_turns, text, truth, untrained, with_system
@@ -22,6 +23,7 @@ class Preference(RowForm):
       chosen, rejected: the fields of the two answers.
     """
 
+    judges: ClassVar[bool] = True
     prompts: tuple[str, ...] = _PROMPTS
     chosen: str = "chosen"
     rejected: str = "rejected"
@@ -52,6 +54,7 @@ class ImplicitPreference(RowForm):
       chosen, rejected: the fields of the two dialogues.
     """
 
+    judges: ClassVar[bool] = True
     chosen: str = "chosen"
     rejected: str = "rejected"
 
@@ -81,6 +84,7 @@ class Unpaired(RowForm):
       label: the field that says true or false.
     """
 
+    judges: ClassVar[bool] = True
     one_each: bool = dataclasses.field(default=False, kw_only=True)
     prompts: tuple[str, ...] = _PROMPTS
     completions: tuple[str, ...] = ("completion", "response")

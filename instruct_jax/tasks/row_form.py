@@ -4,7 +4,7 @@ import abc
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.samples import Provenance, Sample
@@ -22,12 +22,14 @@ class RowForm(abc.ABC):
       title: what people call it.
       needs: the fields that it needs, for people.
       one_each: whether every row gives exactly one sample that can be trained.
+      judges: whether its rows tell good answers from bad ones, which no other form may then read as good.
     """
 
     name: str
     title: str
     needs: str
     one_each: bool = dataclasses.field(default=True, kw_only=True)
+    judges: ClassVar[bool] = False
 
     @abc.abstractmethod
     def reads(self, fields: Fields) -> tuple[str, ...]:
@@ -80,8 +82,16 @@ def first_of(fields: Fields, names: Sequence[str]) -> str:
     for name in names:
         if fields.get(name) is not None:
             return name
-    have = ", ".join(map(str, fields)) or "nothing"
-    raise InputError(f"no field {' or '.join(map(repr, names))}; it has: {have}")
+    raise InputError(f"no field {' or '.join(map(repr, names))}; it has: {names_of(fields)}")
+
+
+def names_of(fields: Fields) -> str:
+    """What fields a row has, in words.
+
+    >>> names_of({"prompt": "hi", "completion": None})
+    'prompt, completion (null)'
+    """
+    return ", ".join(f"{name} (null)" if value is None else str(name) for name, value in fields.items()) or "nothing"
 
 
 def text(fields: Fields, name: str) -> str:
@@ -165,6 +175,14 @@ def messages(entries: Sequence[Any], name: str) -> tuple[Message, ...]:
         if not isinstance(entry, Mapping) or not isinstance(entry.get("role"), str):
             raise InputError(f"field {name!r}, message {number}: expected an object with 'role' and 'content', got {entry!r:.60}")
         one = dict(entry)
+        parts = one.get("content")
+        odd = (
+            [part for part in parts if not isinstance(part, Mapping) or not isinstance(part.get("text"), str)]
+            if isinstance(parts, list)
+            else []
+        )
+        if odd:
+            raise InputError(f"field {name!r}, message {number}: expected parts of text in its content, got {odd[0]!r:.60}")
         if one.get("tool_calls") is None:
             one.pop("tool_calls", None)
         else:

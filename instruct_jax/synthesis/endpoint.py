@@ -2,22 +2,26 @@
 
 import concurrent.futures
 import dataclasses
-import email.utils
 import json
 import os
+import threading
 import time
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import requests
+from rich.console import Console
 
 from instruct_jax.errors import InputError
-from instruct_jax.synthesis.generator import Completion, Decoding, Generator, before_stop
+from instruct_jax.progress import say
+from instruct_jax.synthesis.generator import Completion, Decoding, Generator
+from instruct_jax.synthesis.replies import Reply, read_reply
 
 # Statuses that mean "later": timeouts, too many requests, and faults of the server's own.
 _LATER = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _SHOWN = 200  # characters of a server's own words in an error
+_SILENT_S = 10.0  # seconds after which a request that is tried again says so
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Endpoint(Generator):
       api_key_variable: name of the environment variable that holds the key, which is read at each request and kept nowhere;
         None for a server that wants no key.
       threads: requests at a time.
-      timeout_s: seconds a request may take.
+      timeout_s: seconds that a server may be silent, and seconds from the beginning of its answer to the end.
       tries: times a request is made before the work stops.
       first_wait_s: seconds before the second try, doubled before each further one; where the server's Retry-After says
         when to come back, that is obeyed instead.
@@ -51,10 +55,14 @@ class Endpoint(Generator):
     more: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        parts = urllib.parse.urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urllib.parse.urlsplit(self.url)
+            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # brackets without an address, a port that is none
+            known = False
+        if not known:
             raise InputError(f"the endpoint {self.url!r} is no URL; expected one like http://localhost:8000/v1")
-        if parts.username or parts.password or parts.query:
+        if parts.username or parts.password or parts.query or parts.fragment:
             raise InputError(
                 f"the endpoint's URL for {parts.hostname} carries more than an address; give a key by the name of an "
                 "environment variable, API_KEY_VARIABLE"
@@ -69,14 +77,18 @@ class Endpoint(Generator):
           InputError: nothing listens there, the key or the model is refused, an answer is no completion, or the server
             stays busy for all tries.
         """
+        ended = threading.Event()  # so that no thread goes on asking once the others have failed or were interrupted
         with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
-            asked = [pool.submit(self._one, prompt, decoding, stop, seed + place) for place, prompt in enumerate(prompts)]
+            asked = [pool.submit(self._one, prompt, decoding, stop, seed + place, ended) for place, prompt in enumerate(prompts)]
             try:
+                done, _ = concurrent.futures.wait(asked, return_when=concurrent.futures.FIRST_EXCEPTION)
+                if failed := [error for one in done if (error := one.exception())]:
+                    raise failed[0]
                 return [one.result() for one in asked]
-            except BaseException:
+            finally:
+                ended.set()
                 for one in asked:
                     one.cancel()
-                raise
 
     def name(self) -> str:
         """The model's name at the server."""
@@ -90,18 +102,12 @@ class Endpoint(Generator):
     def _address(self) -> str:
         return self.url.rstrip("/") + ("/chat/completions" if self.chat else "/completions")
 
-    def _one(self, prompt: str, decoding: Decoding, stop: Sequence[str], seed: int) -> Completion:
-        fields = self._request(prompt, decoding, stop, seed)
+    def _one(self, prompt: str, decoding: Decoding, stop: Sequence[str], seed: int, ended: threading.Event) -> Completion:
+        fields, start = self._request(prompt, decoding, stop, seed), time.monotonic()
         for tried in range(1, self.tries + 1):
             wait = min(self.first_wait_s * 2 ** (tried - 1), self.longest_wait_s)
             try:
-                response = requests.post(
-                    self._address,
-                    json=fields,
-                    auth=_Bearer(self._key()),
-                    timeout=self.timeout_s,
-                    allow_redirects=False,
-                )
+                reply = self._reply(fields)
             except requests.exceptions.Timeout:
                 trouble = f"gave no answer within {self.timeout_s:g} s"
             except requests.exceptions.ConnectionError as error:
@@ -114,15 +120,26 @@ class Endpoint(Generator):
             except requests.exceptions.RequestException as error:
                 raise InputError(f"{self._address} cannot be asked: {self._words(str(error))}; mend ENDPOINT") from None
             else:
-                if response.status_code == 200:
-                    return self._completion(response, stop)
-                trouble = f"answered {response.status_code}: {self._words(_message(response))}"
-                if response.status_code not in _LATER:
-                    raise InputError(f"{self._address} {trouble}; {self._advice(response.status_code)}")
-                wait = self._wait(response, wait)
+                if reply.filtered:
+                    return Completion("", "content_filter")
+                if reply.status == 200:
+                    return self._completion(reply, stop)
+                trouble = f"answered {reply.status}: {self._words(reply.trouble)}"
+                if reply.status not in _LATER:
+                    raise InputError(f"{self._address} {trouble}; {self._advice(reply)}")
+                wait = self._wait(reply, wait)
             if tried < self.tries:
-                time.sleep(wait)
-        raise InputError(f"{self._address} {trouble}, {self.tries} times; run again later: the work goes on where it stopped")
+                if time.monotonic() - start + wait > _SILENT_S:
+                    say(Console(), f"{self._address} {trouble}; trying again in {wait:.0f} s")
+                if ended.wait(wait):
+                    break
+        raise InputError(f"{self._address} {trouble}, {tried} times; run again later: the work goes on where it stopped")
+
+    def _reply(self, fields: Mapping[str, Any]) -> Reply:
+        with requests.post(
+            self._address, json=fields, auth=_Bearer(self._key()), timeout=self.timeout_s, allow_redirects=False, stream=True
+        ) as response:
+            return read_reply(response, self.timeout_s)
 
     def _request(self, prompt: str, decoding: Decoding, stop: Sequence[str], seed: int) -> dict[str, Any]:
         fields = {
@@ -143,54 +160,52 @@ class Endpoint(Generator):
             return None
         if not (key := os.environ.get(self.api_key_variable, "").strip()):
             raise InputError(f"the environment variable {self.api_key_variable} holds no key; set it to the server's API key")
+        if not all("!" <= character <= "~" for character in key):  # what refuses such a header would show it
+            raise InputError(
+                f"the environment variable {self.api_key_variable} holds what no key can be: white space or characters that are "
+                "not of ASCII; set it to the server's API key"
+            )
         return key
 
-    def _completion(self, response: requests.Response, stop: Sequence[str]) -> Completion:
-        try:
-            fields = response.json()
-            (choice, *_) = fields["choices"]
-            text = choice["message"]["content"] or "" if self.chat else choice["text"]
-            reason, usage = choice.get("finish_reason") or "stop", fields.get("usage") or {}
-            if not isinstance(text, str) or not isinstance(reason, str):
-                raise TypeError("no text")
-            counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-        except (ValueError, KeyError, TypeError, AttributeError):
+    def _completion(self, reply: Reply, stop: Sequence[str]) -> Completion:
+        if (found := reply.completion(self.chat, stop)) is None:
             raise InputError(
-                f"{self._address} answered with what is no completion: {self._words(response.text)!r}; "
+                f"{self._address} answered with what is no completion: {self._words(reply.text)!r}; "
                 "give the address of an OpenAI-compatible server, CHAT as it needs"
-            ) from None
-        # JSON can spell half of a surrogate pair, which no file can hold.
-        text, stopped = before_stop(text.encode("utf-8", "replace").decode(), stop)
-        return Completion(text, "stop" if stopped else reason, *(one if isinstance(one, int) else None for one in counts))
+            )
+        return found
 
-    def _wait(self, response: requests.Response, planned: float) -> float:
+    def _wait(self, reply: Reply, planned: float) -> float:
         """Seconds until the next try.
 
         Raises:
           InputError: the server wants more of them than may be waited.
         """
-        if (asked := _retry_after(response)) is None:
+        if reply.retry_after is None:
             return planned
-        if asked > self.longest_wait_s:
+        if reply.retry_after > self.longest_wait_s:
             raise InputError(
-                f"{self._address} answered {response.status_code} and wants {asked:.0f} s of rest, more than "
+                f"{self._address} answered {reply.status} and wants {reply.retry_after:.0f} s of rest, more than "
                 f"{self.longest_wait_s:g}; run again then: the work goes on where it stopped"
             )
-        return asked
+        return reply.retry_after
 
-    def _advice(self, status: int) -> str:
-        if status in (401, 403):
+    def _advice(self, reply: Reply) -> str:
+        if reply.status in (401, 403):
             wanted = self.api_key_variable or "an environment variable, and name it in API_KEY_VARIABLE"
             return f"put the server's API key into {wanted}"
-        if status == 404:
+        if reply.status == 404:
             return f"check ENDPOINT, CHAT and that the server has the model {self.model!r}"
+        if 300 <= reply.status < 400:
+            return f"it sends on to {self._words(reply.location)}: give the address that answers itself as ENDPOINT"
         return "mend the request's dials"
 
     def _words(self, text: str) -> str:
         """A server's words on one line, the key crossed out wherever it repeats it."""
-        key = os.environ.get(self.api_key_variable or "", "").strip()
-        shown = " ".join((text.replace(key, "***") if key else text).split())
-        return shown[:_SHOWN] or "nothing"
+        if key := os.environ.get(self.api_key_variable or "", "").strip():
+            for spelling in (key, json.dumps(key)[1:-1]):
+                text = text.replace(spelling, "***")
+        return " ".join(text.split())[:_SHOWN] or "nothing"
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -209,26 +224,3 @@ def _refused(error: BaseException) -> bool:
     """Whether nothing listens, or no such host is known, rather than a connection lost on the way."""
     text = str(error)
     return "Connection refused" in text or "Name or service not known" in text or "NameResolutionError" in text
-
-
-def _message(response: requests.Response) -> str:
-    """The words of a server's error, out of the JSON in which most send it."""
-    try:
-        content = json.loads(response.text)
-        error = content.get("error", content)
-        return str(error.get("message", error) if isinstance(error, dict) else error)
-    except (ValueError, AttributeError):
-        return response.text
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    """Seconds that a server asks to be left alone: a number of them, or a date (RFC 9110, section 10.2.3)."""
-    text = response.headers.get("Retry-After", "").strip()
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return None

@@ -52,8 +52,8 @@ class Stub(http.server.ThreadingHTTPServer):
     """The server.
 
     Attributes:
-      faults: what to do instead of answering, one for each request until they are used up: (status, headers, body), or a
-        number of seconds to sleep before answering.
+      faults: what to do instead of answering, one for each request until they are used up: (status, headers, body), whose
+        body may be a list of parts with a pause before each, or a number of seconds to sleep before answering.
       asked: the requests' (path, headers, fields), in the order in which they came.
       pause: seconds before each answer.
     """
@@ -83,13 +83,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._send(200, {}, json.dumps({"choices": [choice | {"finish_reason": reason}], "usage": usage}))
 
     def _send(self, status, headers, body):
-        content = body.encode()
+        parts = [(0.0, body)] if isinstance(body, str) else [(0.05, part) for part in body]
         try:
             self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(content))}.items():
-                self.send_header(name, value)
+            for name, value in ({"Content-Length": sum(len(part.encode()) for _, part in parts)} | headers).items():
+                self.send_header(name, str(value))
             self.end_headers()
-            self.wfile.write(content)
+            for pause, part in parts:
+                time.sleep(pause)
+                self.wfile.write(part.encode())
         except (BrokenPipeError, ConnectionResetError):
             pass  # the client stopped waiting, which is what was asked for
 

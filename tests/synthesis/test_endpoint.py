@@ -6,6 +6,7 @@ import time
 import pytest
 
 from instruct_jax.errors import InputError
+from instruct_jax.synthesis import endpoint
 from instruct_jax.synthesis.generator import Decoding
 from tests.synthesis.stub_server import answer
 
@@ -54,7 +55,16 @@ def test_half_of_a_surrogate_pair_is_no_text(server, make_endpoint):
     assert found.tokens is None
 
 
-@pytest.mark.parametrize("fault", [(429, {}, "slow down"), (500, {}, ""), (503, {"Retry-After": "0"}, ""), 0.5])
+DRIBBLE = (200, {}, [" "] * 40 + [good()])
+BROKEN = (200, {"Content-Length": 999}, good())
+OVERLOADED = (200, {}, '{"error": {"message": "overloaded", "code": 429}}')
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [(429, {}, "slow down"), (500, {}, ""), (503, {"Retry-After": "0"}, ""), 0.5, DRIBBLE, BROKEN, OVERLOADED],
+    ids=["429", "500", "503", "silent", "a byte now and then", "cut", "an error with a status of 200"],
+)
 def test_what_passes_by_waiting_is_tried_again(server, make_endpoint, fault):
     server.faults = [fault, fault]
     (found,) = make_endpoint(timeout_s=0.2).complete(PROMPTS[:1], DECODING)
@@ -91,7 +101,13 @@ def test_a_server_that_stays_busy_stops_the_work(server, make_endpoint):
         ((401, {}, json.dumps({"error": {"message": f"wrong key {KEY}"}})), r"401: wrong key \*\*\*; put .* into STUB_KEY"),
         ((404, {}, "no such\nmodel"), "404: no such model; check ENDPOINT, CHAT and that the server has the model 'stub'"),
         ((400, {}, '{"error": "too long"}'), "400: too long; mend"),
-        ((302, {"Location": "http://127.0.0.1:1/"}, ""), "answered 302: nothing"),
+        (
+            (302, {"Location": "http://127.0.0.1:1/v2"}, ""),
+            r"answered 302: nothing; it sends on to http://127\.0\.0\.1:1/v2: give",
+        ),
+        ((200, {}, '{"error": "no such model"}'), "answered 400: no such model; mend"),
+        ((200, {}, "[" * 100_000), "no completion"),
+        ((200, {}, '{"hello": 1}'), "no completion"),
         ((200, {}, "<html>"), "answered with what is no completion: '<html>'"),
         ((200, {}, '{"choices": []}'), "no completion"),
         ((200, {}, '{"choices": [{"text": "of the other form"}]}'), "no completion"),
@@ -111,12 +127,36 @@ def test_what_waiting_does_not_mend_is_told_in_one_line_without_the_key(server, 
 
 def test_the_key_is_read_at_each_request_and_is_no_part_of_the_endpoint(make_endpoint, monkeypatch):
     monkeypatch.setenv("STUB_KEY", KEY)
-    endpoint = make_endpoint(api_key_variable="STUB_KEY")
-    endpoint.complete(PROMPTS[:1], DECODING)
-    assert KEY not in repr(endpoint) + json.dumps(endpoint.identity())
+    keyed = make_endpoint(api_key_variable="STUB_KEY")
+    keyed.complete(PROMPTS[:1], DECODING)
+    assert KEY not in repr(keyed) + json.dumps(keyed.identity())
     monkeypatch.delenv("STUB_KEY")
     with pytest.raises(InputError, match="STUB_KEY holds no key"):
-        endpoint.complete(PROMPTS[:1], DECODING)
+        keyed.complete(PROMPTS[:1], DECODING)
+
+
+@pytest.mark.parametrize("key", ["sk-made\nup", "sk-ключ", "two words"])
+def test_what_no_header_can_carry_is_not_shown(server, make_endpoint, monkeypatch, key):
+    """The libraries below would show it in their error."""
+    monkeypatch.setenv("STUB_KEY", key)
+    with pytest.raises(InputError, match="STUB_KEY holds what no key can be") as caught:
+        make_endpoint(api_key_variable="STUB_KEY").complete(PROMPTS[:1], DECODING)
+    assert key not in str(caught.value)
+    assert not server.asked
+
+
+def test_a_prompt_that_the_servers_filter_turns_down_is_cut_and_does_not_end_the_work(server, make_endpoint):
+    server.faults = [(400, {}, '{"error": {"message": "The prompt was filtered", "code": "content_filter"}}')]
+    first, second = make_endpoint(threads=1).complete(PROMPTS[:2], DECODING)
+    assert (first.text, first.finish_reason, first.cut) == ("", "content_filter", True)
+    assert second.text == answer(PROMPTS[1], 1)[0]
+
+
+def test_a_request_that_waits_long_says_so(server, make_endpoint, monkeypatch, capsys):
+    monkeypatch.setattr(endpoint, "_SILENT_S", 0.2)
+    server.faults = [(503, {}, "")] * 2
+    make_endpoint(first_wait_s=0.15, timeout_s=9.0).complete(PROMPTS[:1], DECODING)
+    assert capsys.readouterr().out == f"{server.url}/chat/completions answered 503: nothing; trying again in 0 s\n"
 
 
 def test_where_nothing_listens_is_told_at_once(make_endpoint):
@@ -124,7 +164,11 @@ def test_where_nothing_listens_is_told_at_once(make_endpoint):
         make_endpoint(url="http://127.0.0.1:1", first_wait_s=60.0).complete(PROMPTS[:1], DECODING)
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x/v1", "", "http://name:secret@host/v1", "http://host/v1?key=secret"])
+URLS = ("localhost:8000", "ftp://x/v1", "", "http://host:99999/v1", "http://[1/v1")
+SECRETS = ("http://name:secret@host/v1", "http://host/v1?key=secret", "http://host/v1#secret")
+
+
+@pytest.mark.parametrize("url", [*URLS, *SECRETS])
 def test_a_url_is_an_address_and_nothing_else(make_endpoint, url):
     with pytest.raises(InputError) as caught:
         make_endpoint(url=url)
@@ -136,3 +180,11 @@ def test_one_refusal_ends_the_requests_that_wait_behind_it(server, make_endpoint
     with pytest.raises(InputError, match="404"):
         make_endpoint(threads=1).complete([f"{n}\n1." for n in range(50)], DECODING)
     assert len(server.asked) < 10
+
+
+def test_one_refusal_ends_the_waiting_of_the_others(server, make_endpoint):
+    server.faults = [(503, {"Retry-After": "60"}, ""), (404, {}, "")]
+    start = time.monotonic()
+    with pytest.raises(InputError, match="404"):
+        make_endpoint(threads=2).complete(PROMPTS[:2], DECODING)
+    assert time.monotonic() - start < 10

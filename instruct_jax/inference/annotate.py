@@ -1,5 +1,6 @@
 """annotate: how much each prompt of a file helps a model to its answer, written beside the example (a program)."""
 
+import contextlib
 import json
 import math
 import os
@@ -11,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from instruct_jax.artifacts import lock
 from instruct_jax.artifacts import manifest as manifests
 from instruct_jax.errors import InputError
 from instruct_jax.inference import session as sessions
@@ -20,7 +22,7 @@ from instruct_jax.progress import progress, say
 from instruct_jax.text.conversation import Conversation
 from instruct_jax.text.conversation_lines import line_conversation
 
-ANNOTATED, SETTINGS = "annotated.jsonl", "settings.json"
+ANNOTATED, PARTIAL, SETTINGS = "annotated.jsonl", "annotated.jsonl.partial", "settings.json"
 FIELDS = ("ifd", "nll_conditioned", "nll_unconditioned", "answer_tokens")
 # So many lines are scored before they are on disk, and scored anew when that is cut short: always the same lines together,
 # so that a resumed run rounds as one that was not.
@@ -60,7 +62,7 @@ def annotate(
     """
     manifests.require_one_process("annotating")
     folder, file, console = Path(workdir).resolve(), Path(jsonl), Console()
-    lines = sum(1 for _ in _lines(file))
+    lines = sum(1 for where, text in _lines(file) if _parsed(where, text))
     if not lines:
         raise InputError(f"{file} is empty; give a .jsonl with a conversation a line")
     session = sessions.open(checkpoint, None, dtype, template_date, template_variables)
@@ -74,8 +76,7 @@ def annotate(
     }
     _claim(folder, settings)
     if not (folder / ANNOTATED).exists():
-        _annotate(folder / (ANNOTATED + ".partial"), session, file, lines, longest, batch_tokens, console)
-        (folder / (ANNOTATED + ".partial")).replace(folder / ANNOTATED)
+        _annotate(folder, session, file, lines, longest, batch_tokens, console)
     found = summary(folder / ANNOTATED)
     files = {ANNOTATED: manifests.file_sha256(folder / ANNOTATED)}
     content = {"settings": settings, "files": files, "summary": found, "config": config}
@@ -116,16 +117,26 @@ class _Line(NamedTuple):
 
 
 def _claim(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Take the folder for these settings, or find that it is theirs."""
+    """Take the folder for these settings, or find that it is theirs, or that nothing has been scored in it yet."""
+    partial = folder / PARTIAL
+    begun = (folder / ANNOTATED).exists() or (partial.exists() and partial.stat().st_size > 0)
     if not (folder / SETTINGS).exists():
         manifests.write_json(manifests.require_unused(folder) / SETTINGS, settings)
+    elif not begun:
+        manifests.write_json(folder / SETTINGS, settings)
     elif (held := json.loads((folder / SETTINGS).read_text())) != settings:
         other = ", ".join(name for name in settings if held.get(name) != settings[name])
         raise InputError(f"{folder} was begun with another {other}; choose another WORKDIR, or give what it was begun with")
 
 
-def _annotate(partial: Path, session: Session, file: Path, lines: int, longest: int, batch_tokens: int, console: Console) -> None:
-    with open(partial, "a+b") as stream, progress(console, "annotate", lines, "examples") as advance:
+def _annotate(folder: Path, session: Session, file: Path, lines: int, longest: int, batch_tokens: int, console: Console) -> None:
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(open(folder / PARTIAL, "a+b"))
+        lock.hold(stream, folder)
+        if (folder / ANNOTATED).exists():  # another process finished it between the first look and the lock
+            (folder / PARTIAL).unlink(missing_ok=True)
+            return
+        advance = stack.enter_context(progress(console, "annotate", lines, "examples"))
         done = _whole_chunks(stream)
         advance(done)
         chunk: list[_Line] = []
@@ -139,6 +150,7 @@ def _annotate(partial: Path, session: Session, file: Path, lines: int, longest: 
                 os.fsync(stream.fileno())
                 advance(len(chunk))
                 chunk = []
+        (folder / PARTIAL).replace(folder / ANNOTATED)
 
 
 def _scored(session: Session, chunk: list[_Line], longest: int, batch_tokens: int) -> Iterator[dict[str, Any]]:

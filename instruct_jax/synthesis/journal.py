@@ -6,13 +6,13 @@ begun again from its first round, finds the answers of its past in the journal, 
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from instruct_jax.artifacts import lock
 from instruct_jax.artifacts.manifest import identity_of
 from instruct_jax.errors import InputError
 from instruct_jax.synthesis.generator import Completion
@@ -69,7 +69,7 @@ class Journal:
 
 @contextlib.contextmanager
 def opened(file: Path, settings: Mapping[str, Any]) -> Iterator[Journal]:
-    """A run's journal, new or found, and locked meanwhile; the lock goes with the process, however it ends.
+    """A run's journal, new or found, and locked meanwhile. One without any answer yet takes these settings as its own.
 
     Raises:
       InputError: the file is of other settings, another process is at it, or a line before its last is damaged. A last line
@@ -78,12 +78,10 @@ def opened(file: Path, settings: Mapping[str, Any]) -> Iterator[Journal]:
     wanted = json.loads(json.dumps(settings))
     file.parent.mkdir(parents=True, exist_ok=True)
     with open(file, "a", encoding="utf-8") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another process is at work in {file.parent}; wait for it, or choose another WORKDIR") from None
+        lock.hold(stream, file.parent)
         first, *entries = _whole_lines(file) or [None]
-        if first is None:
+        if not entries:
+            stream.truncate(0)
             _write_line(stream, {"settings": wanted})
         elif first.get("settings") != wanted:
             raise InputError(

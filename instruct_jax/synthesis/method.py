@@ -35,7 +35,7 @@ class Method:
     requests: int = 5
     seeds_shown: int = 6
     generated_shown: int = 2
-    series: int = 16
+    series: int = 15
     proposal: Decoding = PROPOSAL
     classification: Decoding = CLASSIFICATION
     instances: Decoding = INSTANCES

@@ -20,13 +20,14 @@ def proposal_prompt(instructions: Sequence[str], last: int) -> str:
     """Instructions as the beginning of a numbered list, which the model goes on with.
 
     >>> print(proposal_prompt(["Name a bird.", "Add two numbers."], last=4))
-    Here are 4 tasks for an assistant, each of another kind and all of them answerable in writing:
+    A list of 4 tasks for an assistant, one a line, nothing else; each of another kind, all answerable in writing:
     1. Name a bird.
     2. Add two numbers.
     3.
     """
     lines = [f"{number}. {_one_line(text)}" for number, text in enumerate([*instructions, ""], 1)]
-    head = f"Here are {last} tasks for an assistant, each of another kind and all of them answerable in writing:"
+    # "Nothing else": an assistant that greeted first would end its list at the empty line after that.
+    head = f"A list of {last} tasks for an assistant, one a line, nothing else; each of another kind, all answerable in writing:"
     return "\n".join([head, *lines]).rstrip()
 
 

@@ -46,7 +46,7 @@ def read_seeds(file: str | Path) -> list[Seed]:
       InputError: there is no such file, it is empty, a line is no seed, or an id comes twice.
     """
     try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        lines = Path(file).read_text(encoding="utf-8").split("\n")  # splitlines would cut texts at other line ends, too
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
         raise InputError(f"the seeds {file} cannot be read ({reason}); give a .jsonl with a task a line") from None
@@ -77,10 +77,13 @@ def _seed(line: str, where: str, name: str) -> Seed:
             raise InputError(f"{where}: an instance is {type(instance).__name__}; {expected}")
     if not instances:
         raise InputError(f"{where}: 'instances' is empty; give the task at least one")
+    instruction = _field(fields, "instruction", str, where, expected)
+    if not instruction.strip():
+        raise InputError(f"{where}: 'instruction' is empty; say what is to be done")
     texts = [tuple(_field(one, name, str, where, expected) for name in ("input", "output")) for one in instances]
     return Seed(
         str(fields.get("id", name)),
-        _field(fields, "instruction", str, where, expected),
+        instruction,
         tuple(Instance(*pair) for pair in texts),
         _field(fields, "is_classification", bool, where, expected),
     )

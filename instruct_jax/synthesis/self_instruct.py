@@ -11,10 +11,12 @@ from typing import Any
 from rich.console import Console
 
 from instruct_jax.artifacts import manifest as manifests
+from instruct_jax.curation.overlap import ContaminationIndex
+from instruct_jax.curation.suites import read_suite
 from instruct_jax.errors import InputError
 from instruct_jax.progress import say
 from instruct_jax.synthesis import journal as journals
-from instruct_jax.synthesis.contamination import InstanceLeak, InstructionLeak, read_suites
+from instruct_jax.synthesis.contamination import InstanceLeak, InstructionLeak
 from instruct_jax.synthesis.costs import print_summary, summary
 from instruct_jax.synthesis.generator import Generator
 from instruct_jax.synthesis.method import Method
@@ -54,7 +56,7 @@ def self_instruct(
       count: stop after the round in which so many instructions have an instance; what that round made more is kept.
       rounds_most: stop after so many rounds in any case.
       barren_rounds: stop after so many rounds one after another that brought no such instruction.
-      evaluations: files of evaluation questions by the suite's name; what holds one of them is left out.
+      evaluations: by the suite's name, what `read_suite` takes; what holds one of its questions is left out.
       seed: of the choice of examples and of the draws.
       config: the operative configuration, for the manifest.
 
@@ -70,16 +72,19 @@ def self_instruct(
     if not (folder / JOURNAL).exists():
         manifests.require_unused(folder)
     tasks = read_seeds(seeds)
-    index = read_suites(evaluations) if evaluations else None
+    suites = {suite: read_suite(path) for suite, path in (evaluations or {}).items()}
     settings = {
         "version": _VERSION,
         "generator": generator.identity(),
         "seeds": manifests.file_sha256(Path(seeds)),
         "method": dataclasses.asdict(method),
-        "evaluations": {suite: manifests.file_sha256(Path(file)) for suite, file in (evaluations or {}).items()},
+        "evaluations": {
+            suite: manifests.identity_of([dataclasses.astuple(one) for one in texts]) for suite, texts in suites.items()
+        },
         "seed": seed,
     }
-    if index is not None:
+    if suites:
+        index = ContaminationIndex(suites)
         method = dataclasses.replace(
             method,
             instruction_filters=(*method.instruction_filters, InstructionLeak(index)),

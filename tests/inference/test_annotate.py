@@ -1,6 +1,7 @@
 """annotate writes each answer's two losses as the logits give them, whatever is batched with it and however often it stops."""
 
 import dataclasses
+import fcntl
 import json
 import subprocess
 import sys
@@ -227,6 +228,27 @@ def test_a_line_that_cannot_be_scored_is_named(checkpoint, tmp_path, line, messa
     (tmp_path / "in.jsonl").write_text('{"prompt": "a", "completion": "b"}\n' + line)
     with pytest.raises(InputError, match=message):
         annotate(tmp_path / "out", checkpoint, tmp_path / "in.jsonl")
+
+
+def test_a_second_process_is_kept_out(checkpoint, file, tmp_path):
+    annotate(tmp_path / "out", checkpoint, file)
+    (tmp_path / "out" / "annotated.jsonl").rename(tmp_path / "out" / "annotated.jsonl.partial")
+    with open(tmp_path / "out" / "annotated.jsonl.partial", "rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="another process is at work in"):
+            annotate(tmp_path / "out", checkpoint, file)
+    annotate(tmp_path / "out", checkpoint, file)
+    assert len(lines(tmp_path / "out")) == 5
+
+
+def test_a_file_may_be_mended_where_nothing_was_scored(checkpoint, tmp_path):
+    wrong, right = '{"messages": [{"role": "user", "content": "a"}]}', '{"prompt": "a", "completion": "b"}'
+    (tmp_path / "in.jsonl").write_text(wrong)
+    with pytest.raises(InputError, match="no answer at its end"):
+        annotate(tmp_path / "out", checkpoint, tmp_path / "in.jsonl")
+    (tmp_path / "in.jsonl").write_text(right)
+    annotate(tmp_path / "out", checkpoint, tmp_path / "in.jsonl")
+    assert len(lines(tmp_path / "out")) == 1
 
 
 def test_a_folder_of_another_model_or_file_is_left_alone(checkpoint, file, done, tmp_path):

@@ -1,5 +1,7 @@
 """A journal is whole whenever its process ends, belongs to one process, and answers only what was asked."""
 
+import json
+
 import pytest
 
 from instruct_jax.errors import InputError
@@ -51,6 +53,22 @@ def test_other_settings_and_other_prompts_are_refused(tmp_path):
         pytest.raises(InputError, match=r"journal\.jsonl:2 holds the answers to first"),
     ):
         journal.completions("first", ["other"], unasked)
+
+
+def test_a_journal_without_an_answer_takes_other_settings(tmp_path):
+    """Such as those of a run whose server did not know the model's name."""
+    file = tmp_path / "journal.jsonl"
+    for model in ("a long misspelt name", "name"):
+        with opened(file, {"model": model}):
+            pass
+    with opened(file, {"model": "name"}) as journal:
+        journal.completions("first", ["p"], lambda: ANSWERS[:1])
+    assert [list(line) for line in map(json.loads, file.read_bytes().splitlines())] == [
+        ["settings"],
+        ["name", "prompts", "completions"],
+    ]
+    with pytest.raises(InputError, match="model was"), opened(file, {"model": "a long misspelt name"}):
+        pass
 
 
 def test_a_damaged_line_is_named(tmp_path):

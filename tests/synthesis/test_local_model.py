@@ -14,18 +14,21 @@ from instruct_jax.synthesis.method import Method
 from instruct_jax.synthesis.seeds import OWN
 from instruct_jax.synthesis.self_instruct import self_instruct
 
-DRAWN = Decoding(8, 1.0, 0.9)
+# Two ways of decoding in all, and short prompts: each shape that they meet is compiled.
+GREEDY, DRAWN = Decoding(8), Decoding(8, 1.0, 0.9)
 PROMPTS = ["w5 w6", "w7", "w5 w6 w8 w9 w10"]
 
 
 @pytest.fixture(scope="module")
 def model(repository, tmp_path_factory):
-    """A model with random weights whose word number i is id i, 1 the end of text."""
+    """A model with random weights whose word number i is id i, 1 the end of text; it reads a list's numbers as unknown words,
+    and nothing else."""
     folder = tmp_path_factory.mktemp("local") / "model"
     shutil.copytree(repository / "tests" / "fixtures" / "hf" / "llama_3", folder)
     size = json.loads((folder / "config.json").read_text())["vocab_size"]
     words = tokenizers.Tokenizer(tokenizers.models.WordLevel({f"w{i}": i for i in range(size)}, unk_token="w0"))
-    words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    known = tokenizers.Regex(r"w\d+|\d+\.")
+    words.pre_tokenizer = tokenizers.pre_tokenizers.Split(known, "removed", invert=True)
     words.add_special_tokens(["w1"])
     words.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "w1"}))
@@ -35,7 +38,7 @@ def model(repository, tmp_path_factory):
 
 
 def test_a_greedy_completion_is_the_sessions(model):
-    found = model.complete(PROMPTS, Decoding(8))
+    found = model.complete(PROMPTS, GREEDY)
     assert [one.text for one in found] == model._session.generate(PROMPTS, max_tokens=8)
     assert [one.prompt_tokens for one in found] == [2, 1, 5]
     for one in found:
@@ -51,9 +54,9 @@ def test_a_draw_depends_on_its_own_seed_and_prompt_alone(model):
 
 
 def test_a_stop_ends_a_completion_and_is_left_out(model):
-    (whole,) = model.complete(PROMPTS[:1], Decoding(8))
+    whole, *_ = model.complete(PROMPTS, GREEDY)
     words = whole.text.split()
-    (cut,) = model.complete(PROMPTS[:1], Decoding(8), (f" {words[3]}",))
+    cut, *_ = model.complete(PROMPTS, GREEDY, (f" {words[3]}",))
     assert cut.text == whole.text[: whole.text.index(f" {words[3]}")]
     assert cut.finish_reason == "stop"
     assert cut.tokens == whole.tokens  # they were written, and cost
@@ -73,9 +76,9 @@ def test_a_run_with_random_weights_grows_a_pool_and_ends_by_itself(model, tmp_pa
     """Nothing that it writes has an output, so that no instruction gets an instance."""
     method = Method(
         requests=8,
-        proposal=Decoding(16, 1.0),
-        classification=Decoding(3),
-        instances=Decoding(16),
+        proposal=DRAWN,
+        classification=GREEDY,
+        instances=GREEDY,
         classifications_shown=1,
         others_shown=1,
         tasks_shown=1,

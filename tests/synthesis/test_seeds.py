@@ -65,6 +65,7 @@ def test_a_seed_without_an_id_is_named_by_its_place(tmp_path):
         ("{", "not valid JSON"),
         ("[]", "got list; expected"),
         (json.dumps({**GOOD, "instruction": 3}), "'instruction' is int; expected"),
+        (json.dumps({**GOOD, "instruction": " "}), "'instruction' is empty"),
         (json.dumps({**GOOD, "instances": []}), "'instances' is empty"),
         (json.dumps({**GOOD, "instances": ["a"]}), "an instance is str"),
         (json.dumps({**GOOD, "instances": [{"input": "a"}]}), "'output' is nothing"),
@@ -77,6 +78,12 @@ def test_a_line_that_is_no_seed_is_named(tmp_path, line, message):
     with pytest.raises(InputError, match=rf"seeds\.jsonl:2: {message}") as caught:
         read_seeds(tmp_path / "seeds.jsonl")
     assert "\n" not in str(caught.value)
+
+
+def test_a_line_ends_with_a_line_feed_alone(tmp_path):
+    task = {**GOOD, "instruction": "Say\u2028it\x85twice."}
+    (tmp_path / "seeds.jsonl").write_bytes((json.dumps(task, ensure_ascii=False) + "\r\n").encode())
+    assert [one.instruction for one in read_seeds(tmp_path / "seeds.jsonl")] == [task["instruction"]]
 
 
 def test_no_seeds_are_no_seeds(tmp_path):

@@ -64,7 +64,7 @@ def test_what_is_made_is_kept_or_rejected_and_adds_up(make_endpoint, server, tmp
     assert found["cost"]["propose"]["prompt_tokens"] == sum(
         len(fields["messages"][0]["content"].split())
         for _, _, fields in server.asked
-        if fields["messages"][0]["content"].startswith("Here are 16")
+        if fields["messages"][0]["content"].startswith("A list of 15")
     )
     texts = texts | {one["id"]: one["instruction"] for one in pool}
     for one in pool:
@@ -186,7 +186,7 @@ def test_what_holds_an_evaluation_question_is_left_out(make_endpoint, tmp_path):
     make(tmp_path / "run", make_endpoint(), count=1000, rounds_most=2, evaluations=suites)
     rejected = [one for one in lines(tmp_path / "run" / "rejected.jsonl") if one["filter"] == "evaluation_leak"]
     assert [one["text"] for one in rejected if one["kind"] == "instruction"] == [leaked]
-    assert "exam suite.jsonl:1" in rejected[0]["measure"]
+    assert "exam 1 (" in rejected[0]["measure"]
     texts = (tmp_path / "run" / "generated.jsonl").read_text()
     assert other["completion"] not in [json.loads(line)["completion"] for line in texts.splitlines()]
     with pytest.raises(InputError, match=r"begun with other settings: evaluations"):
@@ -200,7 +200,7 @@ def test_what_holds_an_evaluation_question_is_left_out(make_endpoint, tmp_path):
         ({"method": Method(requests=3)}, r"other settings: method\.instance_filters"),
         ({"count": 0}, "COUNT, ROUNDS_MOST and BARREN_ROUNDS are 0, 9 and 3"),
         ({"seeds": "/nowhere"}, "the seeds /nowhere cannot be read"),
-        ({"evaluations": {"exam": "/nowhere"}}, "the evaluation suite /nowhere cannot be read"),
+        ({"evaluations": {"exam": "/nowhere"}}, "there is no evaluation suite at /nowhere"),
     ],
 )
 def test_a_folder_of_other_settings_is_left_alone(make_endpoint, server, tmp_path, settings, message):

@@ -45,6 +45,14 @@ def open_container(paths: str | Path | Sequence[str | Path], split: str = "train
 
 
 def _row_file(place: Place) -> RowFile:
+    try:
+        return _opened(place)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputError(f"{place.name} cannot be read ({reason}); check its permissions and its disk") from None
+
+
+def _opened(place: Place) -> RowFile:
     path = unpacked(place.path, place.name)
     with open(path, "rb") as stream:
         start = stream.read(256)

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import seqio
+from rich.console import Console
 
 from instruct_jax.errors import InputError
+from instruct_jax.progress import say
 from instruct_jax.tasks.formats import open_samples
 from instruct_jax.tasks.identity import function_identity
 from instruct_jax.tasks.instruct import text_features
@@ -24,7 +26,7 @@ def add_task(
     split: str = "train",
     jsonl: str | Sequence[str] | None = None,
 ) -> str:
-    """Register files of rows as a task; a second call replaces the first. Its split is "train".
+    """Register files of rows as a task, and say how they are read; a second call replaces the first. Its split is "train".
 
     Chosen answers are trained, desired ones of unpaired labels, and worked answers; earlier turns of a preference pair are
     not. Prompt settings such as exemplars do not apply: rows come in their own words.
@@ -53,6 +55,7 @@ def add_task(
     source = SampleSource(given["FILES"] or given["JSONL"], CONVERSATION_LINES if jsonl else format, split)
     if name in seqio.TaskRegistry.names():
         seqio.TaskRegistry.remove(name)
+    say(Console(), f"{name}: {source.description()}")
     seqio.TaskRegistry.add(name, source=source, preprocessors=[], output_features=text_features())
     return name
 
@@ -73,7 +76,11 @@ class SampleSource(RecordSource):
         self._samples = open_samples(self._files, self._format, split)
 
     def __repr__(self) -> str:
-        return f"SampleSource({self._samples.description()})"
+        return f"SampleSource({self.description()})"
+
+    def description(self) -> str:
+        """What there is and how it is read, in one line."""
+        return self._samples.description()
 
     def read(self, split: str) -> Records:
         del split  # the only one

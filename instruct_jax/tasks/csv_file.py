@@ -29,9 +29,8 @@ class CsvFile(RowFile):
       InputError: its first row does not name the fields, each once.
     """
 
-    kind = "CSV"
-
     def __init__(self, path: Path, name: str | None = None, delimiter: str = ","):
+        self.kind = "TSV" if delimiter == "\t" else "CSV"
         self.name, self._path, self._delimiter = name or str(path), path, delimiter
         before = csv.field_size_limit(_LONGEST_VALUE)
         try:
@@ -65,6 +64,12 @@ class CsvFile(RowFile):
     def _header_row(self) -> list[str]:
         header = self._values(0)
         odd = [name for name in header if not name.strip() or header.count(name) > 1]
+        if len(header) == 1 and any(mark in header[0] for mark in ",;\t"):
+            between = "tabs" if self.kind == "TSV" else "commas"
+            raise InputError(
+                f"{self.name}: the first row names one field, {header[0]!r:.80}; expected {between} between values: "
+                "write the file anew, with commas for a .csv and tabs for a .tsv"
+            )
         if odd:
             raise InputError(f"{self.name}: the first row names the field {odd[0]!r}; expected names, each of them once")
         return header

@@ -110,7 +110,8 @@ def curate(
     if any(isinstance(step, Leaks) and not step.evaluations for step in steps):
         say(console, "curate: no EVALUATIONS are given, so no leaks were looked for")
     share = len(left) / len(rows)
-    say(console, f"curate: {len(left):,} of {len(rows):,} rows kept ({share:.1%}) in {folder / KEPT}")
+    skipped = f"; {counts['malformed']:,} malformed skipped" if counts["malformed"] else ""
+    say(console, f"curate: {len(left):,} of {len(rows):,} rows kept ({share:.1%}) in {folder / KEPT}{skipped}")
 
 
 def _finished(folder: Path, identity: str) -> bool:
@@ -206,6 +207,7 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
         column.justify = "right"
     for one in outcomes:
         share = one.dropped / one.seen if one.seen else 0.0
-        example = "" if one.example is None else f"{Path(one.example['row']).name}: {one.example['reason']}"[:_SHOWN]
+        example = "" if one.example is None else f"{Path(one.example['row']).name}: {one.example['reason']}"
+        example = example if len(example) <= _SHOWN else f"{example[:_SHOWN]}…"
         table.add_row(one.rule, f"{one.seen:,}", f"{one.dropped:,}", f"{share:.1%}", f"{one.seconds:.1f}", example)
     return table

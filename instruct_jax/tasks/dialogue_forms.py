@@ -37,7 +37,8 @@ _CALLS = ("function_call", "tool_call", "function-call")
 
 @dataclasses.dataclass(frozen=True)
 class Messages(RowForm):
-    """Messages of the OpenAI format, with tools and their calls; see `row_form.messages`.
+    """Messages of the OpenAI format, with tools and their calls, and perhaps what a right answer comes to; see
+    `row_form.messages`.
 
     Attributes:
       fields: the field that holds the messages; the first one that a row has.
@@ -46,12 +47,14 @@ class Messages(RowForm):
     fields: tuple[str, ...] = ("messages", "conversations", "conversation")
 
     def reads(self, fields: Fields) -> tuple[str, ...]:
-        return (first_of(fields, self.fields), *(name for name in ("tools",) if tools(fields)))
+        answered = isinstance(fields.get("answer"), str)
+        return (first_of(fields, self.fields), *(["tools"] if tools(fields) else []), *(["answer"] if answered else []))
 
     def samples(self, fields: Fields, provenance: Provenance) -> tuple[Sample, ...]:
         name = first_of(fields, self.fields)
         turns = with_system(fields, messages(listed(fields, name), name))
-        return (Sample(Conversation(turns, tools(fields)), provenance),)
+        answer = fields["answer"] if isinstance(fields.get("answer"), str) else None
+        return (Sample(Conversation(turns, tools(fields)), provenance, answer=answer),)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -129,7 +129,7 @@ def detected(records: FileRecords) -> RowForm:
     """The first form of `row_forms.DETECTED` that fits most of the first rows; the others are told when they are read.
 
     Raises:
-      InputError: none does; or only some rows are judged, so that the others would be taken for good answers.
+      InputError: none does; or rows have the fields of a form that guards its rows, and do not fit it.
     """
     rows = list(_readable(records))
     if not rows:
@@ -138,11 +138,12 @@ def detected(records: FileRecords) -> RowForm:
     for form, fits in fitting.items():
         if 2 * sum(fits) > len(rows):
             return form
-        if form.judges and any(fits):
-            index, fields = rows[fits.index(False)]
+        odd = next((row for row, fit in zip(rows, fits, strict=True) if not fit and _has_fields(form, row[1])), None)
+        if form.guards and (odd or any(fits)):
+            index, fields = odd or rows[fits.index(False)]
             raise InputError(
-                f"{records.where(index)}: {sum(fits)} of the first {len(rows)} rows are {form.title}, and this one is not: "
-                f"{form.misfit(fields)}; mend the rows, part them, or give the format that all are in"
+                f"{records.where(index)}: as {form.title}, which {sum(fits)} of the first {len(rows)} rows are: "
+                f"{form.misfit(fields)}; mend the rows, or give the format that all of them have"
             )
     lost = [row for place, row in enumerate(rows) if not any(fits[place] for fits in fitting.values())]
     if not lost:
@@ -156,6 +157,13 @@ def detected(records: FileRecords) -> RowForm:
     if known:
         form, reason = known[0]
         raise InputError(f"{records.where(index)}: as {form.title}: {reason}; mend the rows, or give the format they are in")
+    small = {str(name).lower(): value for name, value in fields.items()}
+    for form in DETECTED:
+        if form.fits(small):
+            raise InputError(
+                f"{records.where(index)}: no known format fits its fields ({names_of(fields)}); "
+                f"rename them to {', '.join(form.reads(small))}: then it is {form.title}"
+            )
     needs = "; ".join(f"{form.name} ({form.needs})" for form in DETECTED)
     raise InputError(
         f"{records.where(index)}: no known format fits its fields ({names_of(fields)}); rename them to those of one of: {needs}"
@@ -164,11 +172,15 @@ def detected(records: FileRecords) -> RowForm:
 
 def _misfit_of_values(form: RowForm, fields: Fields) -> str | None:
     """What is wrong with the values of a row that has the fields a form needs; None where it lacks one."""
+    return form.misfit(fields) if _has_fields(form, fields) else None
+
+
+def _has_fields(form: RowForm, fields: Fields) -> bool:
     try:
         form.reads(fields)
     except InputError:
-        return None
-    return form.misfit(fields)
+        return False
+    return True
 
 
 def _readable(records: FileRecords) -> Iterator[tuple[int, Fields]]:

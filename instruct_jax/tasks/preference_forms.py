@@ -23,7 +23,7 @@ class Preference(RowForm):
       chosen, rejected: the fields of the two answers.
     """
 
-    judges: ClassVar[bool] = True
+    guards: ClassVar[bool] = True
     prompts: tuple[str, ...] = _PROMPTS
     chosen: str = "chosen"
     rejected: str = "rejected"
@@ -54,7 +54,7 @@ class ImplicitPreference(RowForm):
       chosen, rejected: the fields of the two dialogues.
     """
 
-    judges: ClassVar[bool] = True
+    guards: ClassVar[bool] = True
     chosen: str = "chosen"
     rejected: str = "rejected"
 
@@ -84,7 +84,7 @@ class Unpaired(RowForm):
       label: the field that says true or false.
     """
 
-    judges: ClassVar[bool] = True
+    guards: ClassVar[bool] = True
     one_each: bool = dataclasses.field(default=False, kw_only=True)
     prompts: tuple[str, ...] = _PROMPTS
     completions: tuple[str, ...] = ("completion", "response")

@@ -178,7 +178,7 @@ class LineFile(RowFile):
                     numbers.append(number)
                 offset += len(line)
         self.name, self.sha256, self.size, self._path = name or str(path), digest.hexdigest(), len(starts), path
-        self._starts, self._sizes, self._numbers = np.array(starts, np.int64), np.array(sizes, np.int32), np.array(numbers)
+        self._starts, self._sizes, self._numbers = np.array(starts, np.int64), np.array(sizes, np.int64), np.array(numbers)
 
     def number(self, row: int) -> int:
         return int(self._numbers[row])

@@ -22,14 +22,14 @@ class RowForm(abc.ABC):
       title: what people call it.
       needs: the fields that it needs, for people.
       one_each: whether every row gives exactly one sample that can be trained.
-      judges: whether its rows tell good answers from bad ones, which no other form may then read as good.
+      guards: whether a row with its fields may not be taken for one of another form: that would train on rejected answers.
     """
 
     name: str
     title: str
     needs: str
     one_each: bool = dataclasses.field(default=True, kw_only=True)
-    judges: ClassVar[bool] = False
+    guards: ClassVar[bool] = False
 
     @abc.abstractmethod
     def reads(self, fields: Fields) -> tuple[str, ...]:

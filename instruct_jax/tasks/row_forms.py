@@ -4,6 +4,7 @@ import difflib
 
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.answer_forms import Checkable, Seeds, VerifiableInstructions, WorkedAnswer
+from instruct_jax.tasks.choice_form import MultipleChoice
 from instruct_jax.tasks.dialogue_forms import Alpaca, ConversationLine, Messages, PlainText, PromptCompletion, ShareGpt
 from instruct_jax.tasks.preference_forms import ImplicitPreference, Preference, Unpaired
 from instruct_jax.tasks.row_form import RowForm
@@ -18,6 +19,7 @@ DETECTED: tuple[RowForm, ...] = (
     Seeds("self_instruct", "Self-Instruct tasks", "instruction, instances"),
     ShareGpt("sharegpt", "ShareGPT", "conversations of from and value"),
     Messages("messages", "OpenAI messages", "messages of role and content"),
+    MultipleChoice("multiple_choice", "multiple choice", "question, choices, answer"),
     WorkedAnswer("gsm8k", "worked answers", "question, answer that ends in ####"),
     Checkable("checkable", "prompts with checkable answers", "prompt with answer, ground_truth or solution"),
     Alpaca("alpaca", "Alpaca", "instruction, output"),

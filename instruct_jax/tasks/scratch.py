@@ -2,11 +2,13 @@
 
 gzip and zstd cannot be entered in the middle, Parquet's pages only from their beginning, and a remote file only by asking for
 it: an example drawn at random would cost a block's unpacking or a round trip. So each such file is unpacked or fetched once,
-on the disk and not in memory, and read there like any other. The folder lies where TMPDIR says.
+on the disk and not in memory, and read there like any other. The folder lies where TMPDIR says; what a killed process left
+there, the next one removes.
 """
 
 import atexit
 import errno
+import fcntl
 import functools
 import hashlib
 import os
@@ -53,7 +55,10 @@ def version_of(path: Path) -> str:
 
 @functools.cache
 def _folder() -> Path:
-    folder, owner = Path(tempfile.mkdtemp(prefix="instruct_jax-")), os.getpid()
+    _remove_abandoned()
+    unlocked, owner = Path(tempfile.mkdtemp(prefix="instruct_jax_new-")), os.getpid()
+    _lock(unlocked)
+    folder = unlocked.rename(unlocked.with_name(unlocked.name.replace("_new-", "-")))
 
     def remove() -> None:
         if os.getpid() == owner:  # a forked worker leaves what its parent made
@@ -61,3 +66,29 @@ def _folder() -> Path:
 
     atexit.register(remove)
     return folder
+
+
+def _lock(folder: Path) -> int:
+    """Hold a folder until this process and all that it forked have ended.
+
+    Raises:
+      OSError: another holds it, or it belongs to another user.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _remove_abandoned() -> None:
+    """Remove the scratch of processes that were killed, which had no time to."""
+    for folder in Path(tempfile.gettempdir()).glob("instruct_jax-*"):
+        try:
+            descriptor = _lock(folder)
+        except OSError:
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)

@@ -34,8 +34,9 @@ class TrainingRecords(Records):
         if conversation.is_document() and len(conversation.messages) == 1:
             return {"text": conversation.messages[0].text}
         if not any(message.is_trained() for message in conversation.messages):
+            roles = ", ".join(dict.fromkeys(message.role for message in conversation.messages))
             raise MalformedRow(
-                f"{self.where(index)}: as {self._samples.form.title}: there is no answer to train on; "
+                f"{self.where(index)}: as {self._samples.form.title}: there is no answer to train on among the turns of {roles}; "
                 "drop the row, give another format, or skip malformed rows"
             )
         record: dict[str, Any] = {"messages": [_entry(message) for message in conversation.messages]}

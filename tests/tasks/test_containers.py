@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from instruct_jax.errors import InputError
+from instruct_jax.tasks import containers
 from instruct_jax.tasks.containers import open_container
 from instruct_jax.tasks.records import MalformedRow
 
@@ -253,6 +254,8 @@ def test_an_unknown_protocol_is_told():
         ("a.json", b'[{"a": 1}] {"b": 2}', r"is not valid JSON \(more follows the array\)"),
         ("a.jsonl.gz", gzip.compress(b'{"a": 1}\n' * 99)[:-9], "is damaged"),
         ("a.csv", b"", "is empty; expected a first row"),
+        ("a.csv", b"a;b\n1;2\n", "names one field, 'a;b'; expected commas between values"),
+        ("a.tsv", b"a,b\n1,2\n", "names one field, 'a,b'; expected tabs between values"),
         ("a.csv", b"a,a\n1,2\n", "names the field 'a'; expected names, each of them once"),
     ],
 )
@@ -260,6 +263,17 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path, name, con
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=rf"{name}.*{message}"):
         open_container(tmp_path / name)
+
+
+def test_a_file_that_may_not_be_opened_is_named(tmp_path, monkeypatch):
+    def refuse(path, name):
+        del name
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(containers, "unpacked", refuse)  # root may open everything
+    (tmp_path / "a.jsonl").write_text('{"a": 1}')
+    with pytest.raises(InputError, match=r"a\.jsonl cannot be read \(Permission denied\); check its permissions"):
+        open_container(tmp_path / "a.jsonl")
 
 
 @pytest.mark.parametrize(

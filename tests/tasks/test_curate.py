@@ -125,7 +125,7 @@ def test_what_stays_reads_as_it_was_whatever_its_format(tmp_path):
     assert lines(tmp_path / "twice" / "kept.jsonl")[0]["provenance"] == f"{tmp_path / 'alpaca' / 'kept.jsonl'}:1"
 
 
-def test_malformed_rows_stop_or_are_recorded(tmp_path):
+def test_malformed_rows_stop_or_are_recorded_and_counted(tmp_path, capsys):
     file = tmp_path / "f.jsonl"
     file.write_text('{"prompt": "a", "completion": "b"}\n{"prompt": 3}\n{"prompt": "c", "completion": "d"}\n{\n')
     with pytest.raises(InputError, match=r"f.jsonl:2: "):
@@ -135,6 +135,8 @@ def test_malformed_rows_stop_or_are_recorded(tmp_path):
     found = lines(tmp_path / "out" / "decisions.jsonl")
     assert [(line["row"], line["rule"]) for line in found] == [(f"{file}:2", "malformed"), (f"{file}:4", "malformed")]
     assert len(lines(tmp_path / "out" / "kept.jsonl")) == 2
+    assert "2 of 2 rows kept" in (printed := capsys.readouterr().out)
+    assert printed.rstrip().endswith("; 2 malformed skipped")
 
 
 def test_an_allowed_suite_is_told_of_and_kept(tmp_path):

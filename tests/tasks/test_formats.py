@@ -105,6 +105,30 @@ ROWS = [
     ("unpaired", {"prompt": "a", "completion": "b", "label": False}, ["-user: a", "assistant: b"], {"label": False}),
     ("unpaired", {"prompt": "a", "completion": "b", "label": "True"}, ["-user: a", "assistant: b"], {"label": True}),
     (
+        "multiple_choice",
+        {"question": "a", "choices": ["x", "y"], "answer": 1, "subject": "s"},
+        ["-user: a\n(A) x\n(B) y", "assistant: y"],
+        {"answer": "y"},
+    ),
+    (
+        "multiple_choice",
+        {"article": "p", "question": "a", "options": ["x", "y"], "answer": "A"},
+        ["-user: p\n\na\n(A) x\n(B) y", "assistant: x"],
+        {"answer": "x"},
+    ),
+    (
+        "multiple_choice",
+        {"question_stem": "a", "choices": {"text": ["x", "y"], "label": ["1", "2"]}, "answerKey": "1"},
+        ["-user: a\n(A) x\n(B) y", "assistant: x"],
+        {"answer": "x"},
+    ),
+    (
+        "multiple_choice",
+        {"question": "a", "options": {"A": "x", "B": "y"}, "answer": "y"},
+        ["-user: a\n(A) x\n(B) y", "assistant: y"],
+        {"answer": "y"},
+    ),
+    (
         "gsm8k",
         {"question": "a", "answer": "2*500=1000\n#### 1,000"},
         ["-user: a", "assistant: 2*500=1000\n#### 1,000"],
@@ -229,6 +253,12 @@ BAD = [
     ("preference", {"prompt": "a", "chosen": "b"}, "no field 'rejected'"),
     ("implicit_preference", {"chosen": "b", "rejected": "c"}, "begin with the same prompt and end in different answers"),
     ("unpaired", {"prompt": "a", "completion": "b", "label": 3}, "field 'label': expected true or false, got 3"),
+    ("messages", {"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "message 0: expected parts of text in its"),
+    ("multiple_choice", {"question": "a", "choices": ["x", "y"], "answer": 2}, "field 'answer': expected a place from 0 to 1,"),
+    ("multiple_choice", {"question": "a", "choices": ["B", "A"], "answer": "A"}, "got 'A', which means several of them"),
+    ("multiple_choice", {"question": "a", "choices": ["1", "2"], "answer": "1"}, "got '1', which means several of them"),
+    ("multiple_choice", {"question": "a", "choices": "x, y", "answer": 1}, "field 'choices': expected a list of options"),
+    ("multiple_choice", {"question": "a", "choices": ["x"], "answer": 0}, "expected two options or more, each a text, got 1"),
     ("gsm8k", {"question": "a", "answer": "4"}, "field 'answer': expected '#### ' and the result in its last line, got '4'"),
     ("checkable", {"prompt": "a", "answer": {}}, "field 'answer': expected text, a number or several texts, got an object"),
     ("ifeval", {"prompt": "a", "instruction_id_list": ["a"], "kwargs": []}, "field 'kwargs': expected 1 entries"),
@@ -270,6 +300,38 @@ def test_a_mixed_file_stops_at_the_first_row_of_another_form(tmp_path):
         list(read(write_lines(tmp_path / "a.jsonl", rows)))
     lines = [{"prompt": "a", "completion": "b"}, {"messages": SAID}]
     assert len(list(read(write_lines(tmp_path / "b.jsonl", lines), CONVERSATION_LINES))) == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"messages": SAID}, {"text": "a"}], "1 and its neighbours are of several formats (1 of messages, 1 of text)"),
+        ([{"text": "a"}, {"text": None}], "2: as plain text: no field 'text'; it has: text (null)"),
+        ([{"prompt": "a", "completion": "b"}, {"prompt": "a", "completion": None}], "2: as prompt and completion: "),
+        ([{"Instruction": "a", "Output": "b"}], "1: no known format fits its fields (Instruction, Output); rename them to instr"),
+    ],
+)
+def test_when_no_form_fits_most_rows_it_is_said_why(tmp_path, rows, message):
+    file = write_lines(tmp_path / "a.jsonl", rows)
+    with pytest.raises(InputError) as raised:
+        describe(file)
+    assert str(raised.value).startswith(f"{file}:{message}")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "a", "completion": "b", "label": "maybe"},
+        {"prompt": "a", "chosen": "b", "rejected": 1, "messages": SAID},
+        {"question": "a", "choices": ["B", "A"], "answer": "B"},
+    ],
+)
+def test_a_row_with_the_fields_of_judgements_or_options_is_never_read_without_them(tmp_path, row):
+    file = write_lines(tmp_path / "a.jsonl", [{"prompt": "a", "completion": "b"}, row])
+    with pytest.raises(InputError, match=r"a\.jsonl:2: as .* which 0 of the first 2 rows are: field"):
+        describe(file)
+    plain = write_lines(tmp_path / "b.jsonl", [{"prompt": "a", "completion": "b"} | row])
+    assert next(read(plain, "prompt_completion")).conversation.messages[1].text == "b", "but where it is asked for"
 
 
 def test_rows_of_no_known_form_are_told_with_all_that_are_known(tmp_path):

@@ -1,6 +1,7 @@
 """Rules that compare rows with each other or with evaluation suites, as steps of a curation."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 
 from instruct_jax.curation.decisions import KEPT, Advance, Decision, Row, Step
@@ -89,12 +90,24 @@ class Leaks(Step):
         if not self.evaluations:
             advance(len(rows))
             return [KEPT] * len(rows)
-        index = ContaminationIndex({suite: read_suite(path) for suite, path in self.evaluations.items()}, self.bounds)
         decisions = []
         for row in rows:
-            decisions.append(self._decision(hits_of(index, row)))
+            decisions.append(self._decision(hits_of(self._index, row)))
             advance(1)
         return decisions
+
+    def open(self) -> None:
+        """Read the suites now, so that a wrong path is told before any work is done.
+
+        Raises:
+          InputError: one of them cannot be read.
+        """
+        if self.evaluations:
+            _ = self._index
+
+    @functools.cached_property
+    def _index(self) -> ContaminationIndex:
+        return ContaminationIndex({suite: read_suite(path) for suite, path in self.evaluations.items()}, self.bounds)
 
     def _decision(self, hits: Sequence[Hit]) -> Decision:
         hits = [hit for hit in hits if hit.rule in self.rules]

@@ -82,6 +82,9 @@ def curate(
     if _finished(folder, identity):
         say(console, f"curate: {folder} holds the result of these inputs already")
         return
+    for step in steps:
+        if isinstance(step, Leaks):
+            step.open()
     samples, lines = _read(console, opened, malformed)
     rows = [sample.row for sample in samples]
     outcomes, left = [], list(range(len(rows)))
@@ -205,6 +208,7 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
     table = Table("rule", "seen", "dropped", "share", "seconds", "example")
     for column in table.columns[1:5]:
         column.justify = "right"
+    table.columns[5].overflow = "fold"  # a file's line stands behind its name
     for one in outcomes:
         share = one.dropped / one.seen if one.seen else 0.0
         example = "" if one.example is None else f"{Path(one.example['row']).name}: {one.example['reason']}"

@@ -139,6 +139,14 @@ def test_malformed_rows_stop_or_are_recorded_and_counted(tmp_path, capsys):
     assert printed.rstrip().endswith("; 2 malformed skipped")
 
 
+def test_a_missing_suite_is_told_before_rows_are_read(tmp_path, capsys):
+    file = write(tmp_path / "f.jsonl", [{"prompt": "a", "completion": "b"}])
+    with pytest.raises(InputError, match=r"there is no evaluation suite at .*nowhere\.jsonl"):
+        curate(file, str(tmp_path / "out"), (Exact(), Leaks({"s": str(tmp_path / "nowhere.jsonl")})))
+    assert "read" not in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_allowed_suite_is_told_of_and_kept(tmp_path):
     (leak,) = texts(1, 5, shortest=30)
     suite = write(tmp_path / "s.jsonl", [{"text": leak}])

@@ -8,7 +8,7 @@ wording of the prompts is this project's own, with seeds as their examples.
 import dataclasses
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from instruct_jax.synthesis import prompts
@@ -90,10 +90,20 @@ class Rounds:
       generator: is asked for what the journal does not have.
       journal: of this run.
       seed: of the choice of examples, and of what is drawn: both depend on it and on the round alone.
+      tell: called with a line after each stage, of which a round has four.
     """
 
-    def __init__(self, seeds: Sequence[Seed], method: Method, generator: Generator, journal: Journal, seed: int = 0):
+    def __init__(
+        self,
+        seeds: Sequence[Seed],
+        method: Method,
+        generator: Generator,
+        journal: Journal,
+        seed: int,
+        tell: Callable[[str], None],
+    ):
         self._seeds, self._method, self._generator, self._journal, self._seed = seeds, method, generator, journal, seed
+        self._tell = tell
         self.harvest = Harvest()
         self._pool, self._ids = RougePool(), [one.id for one in seeds]
         for one in seeds:
@@ -200,6 +210,9 @@ class Rounds:
             f"{stage} of round {number}", asked, lambda: self._generator.complete(asked, decoding, stops, seed)
         )
         self.harvest.costs[stage] += [dataclasses.replace(one, text="") for one in answers]
+        self._tell(
+            f"{self.harvest.useful:,} instructions with examples; in round {number + 1}, {stage}: {len(answers):,} answers"
+        )
         return answers
 
 

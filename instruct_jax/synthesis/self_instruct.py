@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +93,8 @@ def self_instruct(
     with journals.opened(folder / JOURNAL, settings) as journal:
         if journal.remembered:
             say(console, f"self_instruct: {journal.remembered:,} answered requests in {folder / JOURNAL}; going on from there")
-        rounds = Rounds(tasks, method, generator, journal, seed)
-        played, why = _play(rounds, count, rounds_most, barren_rounds, console)
+        rounds = Rounds(tasks, method, generator, journal, seed, _now_and_then(console))
+        played, why = _play(rounds, count, rounds_most, barren_rounds)
     found = {"rounds": played, "stopped": why, **summary(rounds.harvest)}
     _write(folder, rounds.harvest, generator, found, {"settings": settings, "config": config})
     print_summary(found, console)
@@ -102,9 +102,22 @@ def self_instruct(
     say(console, f"self_instruct: {made} in {folder}; stopped after {played:,} rounds: {why}")
 
 
-def _play(rounds: Rounds, count: int, rounds_most: int, barren_rounds: int, console: Console) -> tuple[int, str]:
+def _now_and_then(console: Console) -> Callable[[str], None]:
+    """A function that says a line where the last was said some time ago."""
+    said = time.monotonic()
+
+    def tell(line: str) -> None:
+        nonlocal said
+        if time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
+            said = time.monotonic()
+            say(console, f"self_instruct: {line}")
+
+    return tell
+
+
+def _play(rounds: Rounds, count: int, rounds_most: int, barren_rounds: int) -> tuple[int, str]:
     """Play rounds until one of the three ends is reached; how many there were, and which it was."""
-    played, fruitful, useful, said = 0, 0, 0, time.monotonic()
+    played, fruitful, useful = 0, 0, 0
     while True:
         if useful >= count:
             return played, f"{count:,} were wanted"
@@ -116,9 +129,6 @@ def _play(rounds: Rounds, count: int, rounds_most: int, barren_rounds: int, cons
         played += 1
         if rounds.harvest.useful > useful:
             fruitful, useful = played, rounds.harvest.useful
-        if time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
-            said = time.monotonic()
-            say(console, f"self_instruct: {useful:,} of {count:,} instructions after {played:,} rounds")
 
 
 def _write(folder: Path, harvest: Harvest, generator: Generator, found: Mapping[str, Any], made_with: Mapping[str, Any]) -> None:

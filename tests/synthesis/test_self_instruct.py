@@ -12,6 +12,7 @@ import pytest
 from instruct_jax.artifacts.manifest import read_manifest
 from instruct_jax.errors import InputError
 from instruct_jax.synthesis import filters
+from instruct_jax.synthesis import self_instruct as program
 from instruct_jax.synthesis.method import Method
 from instruct_jax.synthesis.seeds import OWN, read_seeds
 from instruct_jax.synthesis.self_instruct import self_instruct
@@ -81,7 +82,7 @@ def test_what_is_made_is_kept_or_rejected_and_adds_up(make_endpoint, server, tmp
 
 
 def test_every_planted_fault_meets_its_filter(make_endpoint, tmp_path):
-    make(tmp_path / "run", make_endpoint(), count=1000, rounds_most=12)
+    make(tmp_path / "run", make_endpoint(), count=1000, rounds_most=12, barren_rounds=12)
     rejected = lines(tmp_path / "run" / "rejected.jsonl")
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["stopped"] == "no more rounds were allowed"
     met = {one["text"]: one["filter"] for one in rejected if one["kind"] == "instruction" and one["filter"] != "cut"}
@@ -174,6 +175,17 @@ def test_a_generator_that_only_repeats_ends_the_run_with_what_there_is(make_endp
     assert found["cost"]["all"] == {"requests": 6, "prompt_tokens": None, "tokens": None}
     assert (tmp_path / "run" / "generated.jsonl").read_text() == ""
     assert "0 instructions with 0 examples" in capsys.readouterr().out
+
+
+def test_a_long_run_says_now_and_then_how_far_it_is(make_endpoint, tmp_path, capsys, monkeypatch):
+    make(tmp_path / "silent", make_endpoint(), count=1, rounds_most=1)
+    assert "in round" not in capsys.readouterr().out
+    monkeypatch.setattr(program, "_SECONDS_BETWEEN_LINES", 0.0)
+    make(tmp_path / "run", make_endpoint(), count=1000, rounds_most=2)
+    out = capsys.readouterr().out
+    assert "self_instruct: 0 instructions with examples; in round 1, propose: 2 answers\n" in out
+    first = sum(one["round"] == 0 and one["instances"] > 0 for one in lines(tmp_path / "run" / "pool.jsonl"))
+    assert f"self_instruct: {first} instructions with examples; in round 2, propose: 2 answers\n" in out
 
 
 def test_what_holds_an_evaluation_question_is_left_out(make_endpoint, tmp_path):

@@ -13,7 +13,7 @@ from instruct_jax.artifacts import manifest as manifests
 from instruct_jax.artifacts.dataset import Dataset
 from instruct_jax.artifacts.items import read_items
 from instruct_jax.curation.dedup import NearDuplicates
-from instruct_jax.curation.overlap import ContaminationIndex
+from instruct_jax.curation.overlap import ContaminationIndex, EvaluationText
 from instruct_jax.errors import InputError
 from instruct_jax.progress import progress, say
 from instruct_jax.tasks.report import duplicates, suites
@@ -78,11 +78,12 @@ def data_report(
         raise InputError(f"COMPARED is {compared} and SAMPLES {samples}; expected at least 1 and 0")
     names = [task["name"] for task in data.manifest["tasks"]]
     tokenizer = load_tokenizer(data.folder / "tokenizer")
+    given = {name: suites.file_suite(name, path) for name, path in (evaluations or {}).items()}
     with progress(console, "reading rows", len(data), "rows") as advance:
         census = take_census(data, advance)
-    leaks = _leak_check(data, census, tokenizer, evaluations or {}, names, allow, seed)
+    leaks = _leak_check(data, census, tokenizer, given, names, allow, seed)
     chosen = duplicates.compared(census, compared, seed)
-    answers, disagreements, kept = Answers(), duplicates.Disagreements(), []
+    answers, disagreements, kept = Answers(), duplicates.Disagreements(names), []
     with progress(console, "checking texts", len(data), "rows") as advance:
         for number, text in enumerate(decoded(data, tokenizer, advance)):
             for check in (leaks, answers, disagreements):
@@ -112,7 +113,7 @@ def _leak_check(
     data: Dataset,
     census: Census,
     tokenizer: Tokenizer,
-    evaluations: Mapping[str, str],
+    given: Mapping[str, Sequence[EvaluationText]],
     names: Sequence[str],
     allow: Sequence[str],
     seed: int,
@@ -127,10 +128,10 @@ def _leak_check(
             (tasks[task]["dataset"], tasks[task]["templates"][template]): texts for (task, template), texts in wordings.items()
         }
         found, shown = suites.own_suites(items, named), suites.own_texts(items)
-    for name, path in evaluations.items():
+    for name, texts in given.items():
         if name in found:
             raise InputError(f"EVALUATIONS names {name!r}, which is one of the dataset's own; choose another name")
-        found[name] = suites.file_suite(name, path)
+        found[name] = texts
         shown[name] = suites.shown_texts(found[name])
     return LeakCheck(ContaminationIndex(found), {name: shown[name] for name in found}, names, allow)
 

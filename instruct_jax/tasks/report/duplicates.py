@@ -65,28 +65,38 @@ def duplicate_table(
 
 
 class Disagreements:
-    """Finds prompts that are asked more than once and answered differently."""
+    """Finds prompts that are asked more than once and answered differently.
 
-    def __init__(self):
+    Args:
+      tasks: names, by index.
+    """
+
+    def __init__(self, tasks: Sequence[str]):
+        self._tasks = tasks
+        self._task_of: dict[bytes, int] = {}  # the first that asks it
         self._answers: dict[bytes, dict[bytes, int]] = collections.defaultdict(dict)
 
     def add(self, text: Text) -> None:
         """Take note of one text; a plain document asks nothing."""
         if text.prompt:
-            answers = self._answers[_digest(text.prompt)]
+            prompt = _digest(text.prompt)
+            self._task_of.setdefault(prompt, text.task)
+            answers = self._answers[prompt]
             answer = _digest(text.response)
             answers[answer] = answers.get(answer, 0) + 1
 
-    def table(self) -> dict[str, int]:
+    def table(self) -> dict[str, Any]:
         """{"prompts": different ones, "repeated": asked more than once, "disagreeing": of these, answered differently,
-        "texts": in the disagreeing ones}."""
-        repeated = [answers for answers in self._answers.values() if sum(answers.values()) > 1]
-        disagreeing = [answers for answers in repeated if len(answers) > 1]
+        "texts": in the disagreeing ones, "tasks": {task: disagreeing prompts}, the most first}."""
+        repeated = {prompt: answers for prompt, answers in self._answers.items() if sum(answers.values()) > 1}
+        disagreeing = {prompt: answers for prompt, answers in repeated.items() if len(answers) > 1}
+        by_task = collections.Counter(self._tasks[self._task_of[prompt]] for prompt in disagreeing)
         return {
             "prompts": len(self._answers),
             "repeated": len(repeated),
             "disagreeing": len(disagreeing),
-            "texts": sum(sum(answers.values()) for answers in disagreeing),
+            "texts": sum(sum(answers.values()) for answers in disagreeing.values()),
+            "tasks": dict(by_task.most_common()),
         }
 
 

@@ -9,6 +9,9 @@ from typing import Any
 import jinja2
 
 from instruct_jax.tasks.report import plots
+from instruct_jax.tasks.report.findings import UNEVEN_P
+from instruct_jax.tasks.report.leads import leads
+from instruct_jax.tasks.report.numbers import percent, tokens
 from instruct_jax.text import picture_page
 from instruct_jax.text.picture import Picture
 
@@ -26,7 +29,13 @@ def write_page(file: Path, report: Mapping[str, Any], pictures: Sequence[Picture
       pictures: some of the dataset's texts.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"count": "{:,}".format, "percent": percent, "tokens": tokens, "tightly": tightly}
+    environment.filters |= {
+        "count": "{:,}".format,
+        "percent": percent,
+        "tokens": tokens,
+        "tightly": tightly,
+        "cluster": cluster_name,
+    }
     template = environment.from_string(resources.files("instruct_jax.tasks.report").joinpath("page.html").read_text("utf-8"))
     length = report["dataset"]["length"]
     tasks = sorted(report["tasks"], key=lambda task: (-task["realised_share"], task["name"]))
@@ -35,11 +44,12 @@ def write_page(file: Path, report: Mapping[str, Any], pictures: Sequence[Picture
         report=report,
         name=report["dataset"]["mixture"] or report["dataset"]["name"],
         totals=report["totals"],
+        leads=leads(report),
         tasks=tasks,
         table_rows=_TABLE,
         cluster_bars=_scaled(
             [
-                _bar(one["name"], one["realised_share"], one["token_share"], f"{percent(one['token_share'])} of the tokens")
+                _bar(cluster_name(one["name"]), one["realised_share"], one["token_share"], _cluster_note(one))
                 for one in report["clusters"]
             ]
         ),
@@ -48,6 +58,7 @@ def write_page(file: Path, report: Mapping[str, Any], pictures: Sequence[Picture
         label_bars=[_label_bar(one) for one in sorted(report["labels"], key=lambda one: -one["majority"])[:_BARS]],
         setting_bars=_scaled([_bar(one["name"], one["share"], None) for one in report["settings_used"]]),
         leaks_by_suite=_by_suite(report["contamination"]["shown"]),
+        uneven_templates=[_strip(task) for task in _uneven(tasks)[:_BARS]],
         template_rows=_template_rows(tasks),
         length_plots=[
             plots.length_plot(report["lengths"][part], title, length)
@@ -68,33 +79,6 @@ def write_page(file: Path, report: Mapping[str, Any], pictures: Sequence[Picture
     temporary.replace(file)
 
 
-def percent(share: float | None) -> str:
-    """A share in percent, with as many digits as it takes to see that it is not nothing.
-
-    >>> [percent(share) for share in (0, 0.00012, 0.034, 0.5, 1, None)]
-    ['0 %', '0.012 %', '3.4 %', '50.0 %', '100 %', '–']
-    """
-    if share is None:
-        return "–"
-    if share in (0, 1):
-        return f"{100 * share:.0f} %"
-    return f"{100 * share:.1f} %" if 100 * share >= 0.1 else f"{100 * share:.2g} %"
-
-
-def tokens(number: float | None) -> str:
-    """A number of tokens, rounded for reading.
-
-    >>> tokens(12_402_345), tokens(873.5), tokens(None)
-    ('12.4 M', '874', '–')
-    """
-    if number is None:
-        return "–"
-    for size, letter in ((1e9, "G"), (1e6, "M")):
-        if number >= size:
-            return f"{number / size:.1f} {letter}"
-    return f"{number:,.0f}"
-
-
 def tightly(text: str) -> str:
     """A text with one empty line at most where it has several.
 
@@ -102,6 +86,19 @@ def tightly(text: str) -> str:
     'a\\n\\nb\\nc'
     """
     return re.sub(r"\n\s*\n", "\n\n", text)
+
+
+def cluster_name(name: str) -> str:
+    """A cluster's name on the page.
+
+    >>> cluster_name("sentiment"), cluster_name("none")
+    ('sentiment', '(no cluster)')
+    """
+    return "(no cluster)" if name == "none" else name
+
+
+def _cluster_note(one: Mapping[str, Any]) -> str:
+    return f"{one['examples']:,} examples · {tokens(one['tokens'])} tokens, {percent(one['token_share'])} of all"
 
 
 def _bar(label: str, share: float, tick: float | None, note: str = "") -> dict[str, Any]:
@@ -162,10 +159,31 @@ def _clipped(answer: str) -> str:
     return f"“{answer if len(answer) <= 24 else answer[:23] + '…'}”"
 
 
+def _uneven(tasks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The tasks whose templates are used more unevenly than by chance, the least even first."""
+    tested = [task for task in tasks if task["evenness"] and task["evenness"]["p"] < UNEVEN_P]
+    return sorted(tested, key=lambda task: (-task["evenness"]["most"] / max(1, task["evenness"]["least"]), task["name"]))
+
+
+def _strip(task: Mapping[str, Any]) -> dict[str, Any]:
+    """A task's templates as bars side by side, the most used first."""
+    used = sorted((one for one in task["templates"] if not one["reserved"]), key=lambda one: (-one["examples"], one["id"]))
+    tested = task["evenness"]
+    return {
+        "label": task["name"],
+        "bars": [
+            {"height": 100 * one["examples"] / max(1, tested["most"]), "title": f"{one['id']}: {one['examples']:,}"}
+            for one in used
+        ],
+        "note": f"{len(used)} templates, from {tested['least']:,} to {tested['most']:,} examples in each "
+        f"· χ² = {tested['chi_square']:,.1f} at {tested['freedom']} degrees of freedom",
+    }
+
+
 def _template_rows(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Templates by task, each with its share of the task's examples."""
+    """Templates by task, the most used first, each with its share of the task's examples."""
     return [
         {"task": task["name"], **template, "share": template["examples"] / task["examples"] if task["examples"] else None}
         for task in tasks
-        for template in task["templates"]
+        for template in sorted(task["templates"], key=lambda one: (-one["examples"], one["id"]))
     ]

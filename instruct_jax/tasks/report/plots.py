@@ -40,10 +40,10 @@ def length_plot(found: Mapping[str, Any], title: str, row_length: int) -> Markup
 
     bars = _bars([(x(a), x(b), n) for a, b, n in zip(edges, edges[1:], counts, strict=False)])
     ticks = [4**k for k in range(12) if 4**k <= edges[-1]]
-    marks = [(x(found["p50"]), f"median {short(found['p50'])}", 0), (x(found["p95"]), f"95 % {short(found['p95'])}", 1)]
+    marks = [(x(found["p50"]), f"median {short(found['p50'])}", 0), (x(found["p95"]), f"95 % ≤ {short(found['p95'])}", 1)]
     limit = _upright(x(row_length), "limit") if row_length <= edges[-1] else ""
     axis = [(x(tick), f"{tick:,}") for tick in ticks]
-    return _drawing(bars + limit + _marks(marks), axis, title, "tokens in a text")
+    return _drawing(bars + limit + _marks(marks), axis, title, f"tokens in a text; the highest bar has {max(counts):,} texts")
 
 
 def density_plot(found: Mapping[str, Any]) -> Markup:
@@ -59,7 +59,10 @@ def density_plot(found: Mapping[str, Any]) -> Markup:
     bars = _bars([(x(a), x(b), n) for a, b, n in zip(found["edges"], found["edges"][1:], found["counts"], strict=False)])
     axis = [(x(share), f"{100 * share:.0f} %") for share in (0, 0.25, 0.5, 0.75, 1)]
     return _drawing(
-        bars + _marks([(x(found["mean"]), f"mean {100 * found['mean']:.1f} %", 0)]), axis, "rows", "how full a row is"
+        bars + _marks([(x(found["mean"]), f"mean {100 * found['mean']:.1f} %", 0)]),
+        axis,
+        "rows",
+        f"how full a row is; the highest bar has {max(found['counts']):,} rows",
     )
 
 

@@ -18,7 +18,7 @@ class TaskShape:
       name, cluster: of the task; cluster "" where it has none.
       rate: as the mixture registers it; 0 leaves the task out.
       size: its examples; None for a source without end.
-      tokens, supervised: of its mean example; None where they were not measured.
+      tokens, supervised: that its mean example leaves in the rows; None where they were not measured.
     """
 
     name: str
@@ -241,6 +241,8 @@ def allot(mixing: Mixing, tasks: Sequence[TaskShape], examples: int | None) -> A
         if endless:
             raise InputError(f"task {endless[0]} has no end, so there are no epochs of it; set `examples`, or a cap")
         counts = [round(mixing.epochs * pool) if rate else 0 for pool, rate in zip(pools, rates, strict=True)]
+        if not any(counts):
+            raise InputError(f"Mixing.epochs is {mixing.epochs}, which is not half an example of any task; ask for more")
         return Allotment(tuple(_shares(counts)), tuple(pools), tuple(counts))
     if examples is None:
         if endless:

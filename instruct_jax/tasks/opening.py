@@ -1,5 +1,6 @@
 """A preparation with its tasks opened: which example stands where, how it is rendered, and what the token cache has."""
 
+import collections
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,9 +19,10 @@ from instruct_jax.tasks.prompted import check_supported
 from instruct_jax.tasks.rendering import Renderer
 from instruct_jax.tasks.sources import RecordSource
 from instruct_jax.tasks.token_cache import Text, TokenCache, task_key
+from instruct_jax.tasks.worded_records import WordedRecords
 from instruct_jax.tasks.workers import Crew, untold
 
-_MEASURED = 128  # examples of a task whose mean length stands for all
+_MEASURED = 128  # examples of a task whose mean stands for all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,11 +95,7 @@ def open_preparation(job: Preparation, tasks: Sequence[MixtureTask], scratch: Pa
       InputError: a task cannot be read, a prompt setting is supported by none or a task supports none of them, or the
         mixture's wishes contradict each other.
     """
-    opened: dict[int, Examples] = {
-        place: open_examples(one.task, job.split, job.tokenizer, job.seed, job.prompts, scratch)
-        for place, one in enumerate(tasks)
-        if one.rate > 0
-    }
+    opened = {place: _opened(one, job, scratch) for place, one in enumerate(tasks) if one.rate > 0}
     check_supported(job.prompts, [one.instruct for one in opened.values() if isinstance(one, InstructionExamples)])
     sizes = tuple(opened[place].records.size if place in opened else 0 for place in range(len(tasks)))
     renderer = Renderer(opened, job.tokenizer, job.chat_template, job.malformed)
@@ -145,17 +143,29 @@ def materialise_ahead(job: Preparation, tasks: Sequence[MixtureTask], scratch: P
             pass
 
 
+def _opened(one: MixtureTask, job: Preparation, scratch: Path) -> Examples:
+    """The task's examples, without the records that come in a wording which this preparation holds out."""
+    examples = open_examples(one.task, job.split, job.tokenizer, job.seed, job.prompts, scratch)
+    if not isinstance(examples, InstructionExamples):
+        return examples
+    records, instruct = examples.records, examples.instruct
+    held_out = any(job.held_out.reserves(instruct.dataset, template.id) for template in instruct.templates)
+    if instruct.template_field is None or records.size is None or not held_out:
+        return examples
+    return InstructionExamples(WordedRecords(records, instruct), instruct, job.seed, job.prompts, job.tokenizer)
+
+
 def _steps(task: seqio.Task) -> list[Callable]:
     return [step for step in task.preprocessors if not isinstance(step, Instruct)]
 
 
 def _measured(shape: TaskShape, task: int, renderer: Renderer, job: Preparation) -> TaskShape:
-    """The shape with the mean lengths of a sample of the task's texts."""
+    """The shape with what the mean of a sample of its examples leaves in the rows: trimmed, split or dropped as it will be."""
     count = _MEASURED if shape.size is None else min(shape.size, _MEASURED)
     uses = Order([shape.name], [shape.size], [shape.size], [count], job.seed).uses(0, 0, count)
-    counts = {task: TaskCounts()}
-    texts = renderer.texts([Draw(task, index, epoch) for index, epoch in uses], counts)
-    rows = [row for text in texts if text is not None for row in text.rows]
-    tokens = sum(row.tokens.size for row in rows)
-    supervised = sum(int(np.count_nonzero(row.weights[1:])) for row in rows)
-    return dataclasses.replace(shape, tokens=tokens / count, supervised=supervised / count)
+    draws = [Draw(task, index, epoch) for index, epoch in uses]
+    counts = TaskCounts()
+    for draw, text in zip(draws, renderer.texts(draws, {task: counts}), strict=True):
+        if text is not None:
+            collections.deque(renderer.fitted(draw, text, job.length, job.overflow, counts), maxlen=0)
+    return dataclasses.replace(shape, tokens=counts.tokens / count, supervised=counts.supervised / count)

@@ -76,6 +76,7 @@ def test_a_higher_temperature_evens_the_tasks_out():
     ("mixing", "examples", "message"),
     [
         (Mixing(epochs=2), 10, "either decides"),
+        (Mixing(epochs=1e-9), None, "not half an example"),
         (Mixing(most_epochs=1), 60_000, "52,907 examples within Mixing.most_epochs"),
         (Mixing(Fixed({"larg": 1})), 10, "'larg', which is no task or cluster"),
         (Mixing(Fixed({"large": -1})), 10, "the weight -1"),

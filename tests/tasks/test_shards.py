@@ -171,6 +171,15 @@ def test_rates_by_tokens_are_measured_and_met(mixture, tmp_path):
         assert task["realised_tokens"] == pytest.approx({"s_one": 3 / 6, "s_two": 2 / 6}.get(task["name"], 1 / 6), rel=0.1)
 
 
+@pytest.mark.parametrize(("length", "overflow"), [(40, "trim_prompt"), (60, "drop")])
+def test_rates_by_tokens_count_what_trimming_and_dropping_leave(mixture, tmp_path, length, overflow):
+    changes = {"mixing": Mixing(rates=ByTokens()), "length": length, "overflow": overflow, "examples": 3_000}
+    tasks = _prepare(tmp_path / "d", mixture, **changes).manifest["tasks"]
+    assert any(task["trimmed"] + task["split"] + task["dropped"] > 100 for task in tasks)
+    for task in tasks:
+        assert task["realised_tokens"] == pytest.approx({"s_one": 3 / 6, "s_two": 2 / 6}.get(task["name"], 1 / 6), rel=0.15)
+
+
 @pytest.mark.parametrize("damage", ["", "rows-00001.arrayrecord", "texts-00000.npy", "shard-00001.json"])
 def test_an_interrupted_preparation_goes_on_where_it_stopped(mixture, tmp_path, damage, capsys):
     whole = _files(_prepare(tmp_path / "whole", mixture).folder)

@@ -14,6 +14,7 @@ from instruct_jax.tasks.prepare import prepare
 from instruct_jax.tasks.shared_sources import shared_sources
 from instruct_jax.tasks.splits import HeldOut
 from instruct_jax.text.chat import INSTRUCT
+from instruct_jax.text.tokenizer import ByteTokenizer
 
 
 def _rows(name, count, answers=("Yes", "No")):
@@ -173,6 +174,26 @@ def test_prepare_asks_the_same_items_in_every_wording(tree, tmp_path):
     assert all(item.options is None for item in items if item.dataset == "facts")
     counts = {task["name"]: task["examples"] for task in Dataset(tmp_path / "d").manifest["tasks"]}
     assert counts["t0_facts"] == 27
+
+
+def test_a_held_out_wording_is_asked_and_none_of_its_rows_is_trained(tree, tmp_path):
+    name, held_out = t0.add_mixture(str(tree), reserved_templates=0), HeldOut(templates=("opinion/w2",))
+    evaluation = Evaluation(items_per_template=2)
+    prepare(str(tmp_path / "d"), name, "bytes", INSTRUCT, 128, 0, 200, held_out=held_out, evaluation=evaluation, cache=False)
+    assert {item.template for item in read_items(tmp_path / "d") if item.split == "held_in_unseen"} == {"w2"}
+    dataset = Dataset(tmp_path / "d")
+    (opinion,) = (task for task in dataset.manifest["tasks"] if task["name"] == "t0_opinion")
+    assert opinion["size"] == 3 * 36
+    assert opinion["examples"] > 36
+    texts = [ByteTokenizer().decode(dataset[place].tokens) for place in range(len(dataset))]
+    assert not any("In way 2" in text for text in texts)
+    assert any("In way 1" in text for text in texts)
+
+
+def test_a_dataset_with_every_wording_held_out_is_named(tree, tmp_path):
+    held_out = HeldOut(templates=tuple(f"opinion/w{number}" for number in range(4)))
+    with pytest.raises(InputError, match="'opinion' comes in a wording that is held out; hold out the dataset"):
+        prepare(str(tmp_path / "d"), t0.add_mixture(str(tree)), "bytes", INSTRUCT, 128, 0, held_out=held_out, cache=False)
 
 
 @pytest.mark.parametrize(

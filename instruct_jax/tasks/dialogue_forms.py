@@ -48,7 +48,7 @@ class Messages(RowForm):
 
     def reads(self, fields: Fields) -> tuple[str, ...]:
         answered = isinstance(fields.get("answer"), str)
-        return (first_of(fields, self.fields), *(["tools"] if tools(fields) else []), *(["answer"] if answered else []))
+        return (first_of(fields, self.fields), *(["tools"] if fields.get("tools") else []), *(["answer"] if answered else []))
 
     def samples(self, fields: Fields, provenance: Provenance) -> tuple[Sample, ...]:
         name = first_of(fields, self.fields)

@@ -244,6 +244,7 @@ BAD = [
     ("messages", {"messages": "[{"}, "field 'messages': expected a list, got text that is not valid JSON"),
     ("messages", {"messages": [*SAID, 3]}, "field 'messages', message 2: expected an object with 'role'"),
     ("messages", {"messages": SAID, "tools": [1]}, "field 'tools': expected a list of objects, got a number"),
+    ("messages", {"messages": SAID, "tools": "{"}, "field 'tools': expected a list, got text that is not valid JSON"),
     ("sharegpt", {"conversations": [{"from": "cat", "value": "a"}]}, "turn 0: from is 'cat'; expected one of human, "),
     ("sharegpt", {"conversations": [{"from": "gpt", "value": 1}]}, "turn 0: value: expected text, got a number"),
     ("alpaca", {"instruction": "a", "output": 1}, "field 'output': expected text, got a number"),

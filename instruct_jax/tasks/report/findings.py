@@ -26,7 +26,7 @@ def findings(report: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def _leaks(report: Mapping[str, Any]) -> dict[str, str]:
     leaks = report["contamination"]
-    hit = [one["name"] for one in leaks["suites"] if one["texts_hit"]]
+    hit = {one["name"]: one for one in leaks["suites"] if one["texts_hit"]}
     if not leaks["suites"]:
         advice = "Name the suites that you will score on in EVALUATIONS."
         return _one("warning", "No evaluation suite was checked", "the dataset keeps no items back", "leaks", advice)
@@ -35,10 +35,10 @@ def _leaks(report: Mapping[str, Any]) -> dict[str, str]:
             "Look at the pairs below. Curate the training files against these suites, or hold the tasks out. Where the published "
             "data overlaps with itself, allow the suite by name and do not call its score one on unseen text."
         )
-        return _one("bad", f"{leaks['refused']:,} training texts hold evaluation text", f"of {', '.join(hit)}", "leaks", advice)
+        return _one("bad", f"{leaks['refused']:,} training texts hold evaluation text", f"of {_named(hit, 8)}", "leaks", advice)
     if hit:
         title = f"{leaks['texts_hit']:,} training texts hold evaluation text, allowed by name"
-        return _one("warning", title, f"of {', '.join(hit)}", "leaks", "Say so wherever you quote a score on these suites.")
+        return _one("warning", title, f"of {_named(hit, 8)}", "leaks", "Say so wherever you quote a score on these suites.")
     items = sum(one["items"] for one in leaks["suites"])
     return _one("good", "No contamination found", f"{items:,} items of {len(leaks['suites'])} suites", "leaks")
 

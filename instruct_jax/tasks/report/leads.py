@@ -8,7 +8,7 @@ from instruct_jax.tasks.report.numbers import percent, tokens
 
 
 def leads(report: Mapping[str, Any]) -> dict[str, str]:
-    """A sentence by section: contents, mixture, lengths, overflow, supervised, templates.
+    """A sentence by section: contents, mixture, lengths, overflow, supervised, labels, templates.
 
     Args:
       report: the content of report.json.
@@ -19,6 +19,7 @@ def leads(report: Mapping[str, Any]) -> dict[str, str]:
         "lengths": _lengths(report),
         "overflow": _overflow(report),
         "supervised": _supervised(report),
+        "labels": _labels(report),
         "templates": _templates(report),
     }
 
@@ -28,16 +29,18 @@ def _contents(report: Mapping[str, Any]) -> str:
     by_tokens = max(report["clusters"], key=lambda one: one["token_share"])
     if len(report["clusters"]) == 1:
         return f"All {by_examples['examples']:,} examples are of one cluster."
-    first = f"The most examples are {by_examples['name']}, {percent(by_examples['realised_share'])}"
+    first = f"{by_examples['name']} has the most examples, {percent(by_examples['realised_share'])},"
     if by_tokens is by_examples:
-        return f"{first}, and so are the most tokens, {percent(by_tokens['token_share'])}."
-    return f"{first}; the most tokens are {by_tokens['name']}, {percent(by_tokens['token_share'])}."
+        return f"{first} and the most tokens, {percent(by_tokens['token_share'])}."
+    return f"{first} {by_tokens['name']} the most tokens, {percent(by_tokens['token_share'])}."
 
 
 def _mixture(report: Mapping[str, Any]) -> str:
     tasks = report["tasks"]
     shift = sum(abs(task["asked_share"] - task["realised_share"]) for task in tasks) / 2
     said = f"{percent(shift)} of the examples are in other tasks than the mixture asked for."
+    if shift < 0.0005:
+        said = "Every task has the share that the mixture asked for."
     epochs = [task["epochs"] for task in tasks if task["epochs"] is not None]
     if not epochs:
         return said
@@ -75,6 +78,17 @@ def _supervised(report: Mapping[str, Any]) -> str:
         return f"{whole}."
     least, most = min(shares, key=shares.get), max(shares, key=shares.get)
     return f"{whole}: from {percent(shares[least])} of {least} to {percent(shares[most])} of {most}."
+
+
+def _labels(report: Mapping[str, Any]) -> str:
+    found = report["labels"]
+    if not found:
+        return "No template chooses among a few answers."
+    worst = max(found, key=lambda one: one["majority"])
+    return (
+        f"{len(found)} tasks choose among a few answers. Always giving each template's most common one is right in "
+        f"{percent(worst['majority'])} of {worst['task']}."
+    )
 
 
 def _templates(report: Mapping[str, Any]) -> str:

@@ -17,6 +17,8 @@ from instruct_jax.text.picture import Picture
 
 _BARS = 40  # rows of a drawing; tables below it hold more
 _TABLE = 500  # rows of a table; report.json holds all
+_NAMED = 40  # names in a sentence
+_SUITES = 20  # suites of which leaks are shown; leaks.jsonl holds all
 _LABELS = 8  # answers named beside a bar
 
 
@@ -47,6 +49,7 @@ def write_page(file: Path, report: Mapping[str, Any], pictures: Sequence[Picture
         leads=leads(report),
         tasks=tasks,
         table_rows=_TABLE,
+        named=_NAMED,
         cluster_bars=_scaled(
             [
                 _bar(cluster_name(one["name"]), one["realised_share"], one["token_share"], _cluster_note(one))
@@ -57,7 +60,7 @@ def write_page(file: Path, report: Mapping[str, Any], pictures: Sequence[Picture
         supervised_bars=_supervised(shown),
         label_bars=[_label_bar(one) for one in sorted(report["labels"], key=lambda one: -one["majority"])[:_BARS]],
         setting_bars=_scaled([_bar(one["name"], one["share"], None) for one in report["settings_used"]]),
-        leaks_by_suite=_by_suite(report["contamination"]["shown"]),
+        leaks_by_suite=dict(list(_by_suite(report["contamination"]["shown"]).items())[:_SUITES]),
         uneven_templates=[_strip(task) for task in _uneven(tasks)[:_BARS]],
         template_rows=_template_rows(tasks),
         length_plots=[

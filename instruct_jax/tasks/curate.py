@@ -50,6 +50,7 @@ def curate(
     malformed: str = "error",
     measures: bool = False,
     format: str | None = None,
+    split: str = "train",
     config: str = "",
 ) -> None:
     """Apply the steps of a curation to the conversations of some files.
@@ -66,6 +67,7 @@ def curate(
       malformed: of a row that cannot be read: "error" or "skip".
       measures: whether decisions.jsonl also has a line for each rule that a kept row passed.
       format: the row form of the files; None: it is told from the rows.
+      split: which to read of a folder that has several.
       config: the operative configuration, kept in the report.
 
     Raises:
@@ -76,7 +78,7 @@ def curate(
     if malformed not in ("error", "skip"):
         raise InputError(f"MALFORMED is {malformed!r}; expected error or skip")
     console, folder = Console(), Path(workdir).resolve()
-    opened = [open_samples(one, format) for one in ([files] if isinstance(files, str | Path) else files)]
+    opened = [open_samples(one, format, split) for one in ([files] if isinstance(files, str | Path) else files)]
     read = {file.name: {"rows": file.size, "sha256": file.sha256} for one in opened for file in one.records.files}
     identity = manifests.identity_of([_identity(steps), list(read.items()), malformed, measures, format])
     if _finished(folder, identity):

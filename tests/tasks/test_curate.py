@@ -139,6 +139,15 @@ def test_malformed_rows_stop_or_are_recorded_and_counted(tmp_path, capsys):
     assert printed.rstrip().endswith("; 2 malformed skipped")
 
 
+def test_the_split_of_a_folder_may_be_said(tmp_path):
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    for split in ("train", "test"):
+        write(folder / f"{split}.jsonl", [{"prompt": split, "completion": "b"}])
+    curate(str(folder), str(tmp_path / "out"), (Exact(),), split="test")
+    assert [line["messages"][0]["content"] for line in lines(tmp_path / "out" / "kept.jsonl")] == ["test"]
+
+
 def test_a_missing_suite_is_told_before_rows_are_read(tmp_path, capsys):
     file = write(tmp_path / "f.jsonl", [{"prompt": "a", "completion": "b"}])
     with pytest.raises(InputError, match=r"there is no evaluation suite at .*nowhere\.jsonl"):

@@ -1,10 +1,11 @@
 """A dataset folder: packed rows in ArrayRecord shards, and the manifest that says what they are."""
 
+import contextlib
 import functools
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,14 +78,28 @@ def write_row_file(file: Path, rows: Iterable[Row]) -> tuple[int, int]:
     count, largest_id, writer = 0, -1, None
     partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
     for row in rows:
-        writer = writer or array_record_module.ArrayRecordWriter(str(partial), _WRITER_OPTIONS)
-        writer.write(encode_row(row))
+        with _told_when_full(file):
+            writer = writer or array_record_module.ArrayRecordWriter(str(partial), _WRITER_OPTIONS)
+            writer.write(encode_row(row))
         count += 1
         largest_id = max(largest_id, int(row.tokens.max(initial=-1)))
     if writer is not None:
-        writer.close()
+        with _told_when_full(file):
+            writer.close()
         partial.replace(file)
     return count, largest_id
+
+
+@contextlib.contextmanager
+def _told_when_full(file: Path) -> Iterator[None]:
+    """What ArrayRecord says of a disk that takes no more, in one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = " ".join(str(error).partition(";")[0].split())
+        raise InputError(
+            f"{file} cannot be written ({reason}); make room and run the same again: finished shards are kept"
+        ) from None
 
 
 def resumable_partial(folder: Path, making: Mapping[str, Any]) -> Path:
@@ -100,6 +115,8 @@ def resumable_partial(folder: Path, making: Mapping[str, Any]) -> Path:
     partial = folder.resolve().with_name(folder.resolve().name + ".partial")
     try:
         if json.loads((partial / _MAKING).read_text()) == making:
+            for file in partial.glob("*.partial"):  # begun and never finished
+                file.unlink()
             return partial
     except (OSError, ValueError):
         pass  # none there, or one that was cut short at its beginning

@@ -2,6 +2,7 @@
 
 import inspect
 import shutil
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 from rich.console import Console
 
 from instruct_jax.artifacts.dataset import complete, resumable_partial
-from instruct_jax.artifacts.items import write_items
+from instruct_jax.artifacts.items import read_items, write_items
 from instruct_jax.artifacts.manifest import versions
+from instruct_jax.artifacts.sole_maker import sole_maker
 from instruct_jax.errors import InputError
 from instruct_jax.progress import say
 from instruct_jax.tasks.counts import print_table
@@ -118,14 +120,32 @@ def prepare(
         template_variables=template_variables,
         examples_per_shard=examples_per_shard,
     )
+    with sole_maker(folder):
+        _prepare(job, tasks, folder, workers, _cache_folder(cache, folder), check_words, config, console, start)
+
+
+def _prepare(
+    job: Preparation,
+    tasks: list[MixtureTask],
+    folder: Path,
+    workers: int,
+    cache: Path | None,
+    check_words: bool,
+    config: str,
+    console: Console,
+    start: float,
+) -> None:
     description = job.description(tasks)
     if is_finished(folder, description):
         say(console, f"prepare: {folder} is finished and was made from the same; it stays as it is")
+        if check_words and job.evaluation is not None:
+            with tempfile.TemporaryDirectory() as scratch:
+                refuse_shared_words(open_preparation(job, tasks, Path(scratch), None), read_items(folder), console)
         return
     made_by = versions(*PACKAGES)
     partial = resumable_partial(folder, {"identity": description["identity"], "versions": made_by})
     materialise_ahead(job, tasks, partial / _SCRATCH, workers)
-    opened = open_preparation(job, tasks, partial / _SCRATCH, _cache_folder(cache, folder))
+    opened = open_preparation(job, tasks, partial / _SCRATCH, cache)
     for file in [] if opened.cache is None else opened.cache.refused:
         say(console, f"prepare: {file} is damaged, or no file of texts; what it should hold is made anew")
     say(console, f"prepare: {len(tasks):,} tasks opened in {time.monotonic() - start:.1f} s")
@@ -136,7 +156,7 @@ def prepare(
     tokens, seconds = manifest["tokens"], time.monotonic() - start
     say(
         console,
-        f"prepare: {folder}: rows of {length} tokens, density {manifest['density']:.4f}; {tokens:,} tokens, of which "
+        f"prepare: {folder}: rows of {job.length} tokens, density {manifest['density']:.4f}; {tokens:,} tokens, of which "
         f"{manifest['supervised']:,} supervised, in {seconds:.1f} s ({tokens / seconds:,.0f} tokens/s, workers: {workers})",
     )
 

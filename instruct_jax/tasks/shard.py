@@ -1,6 +1,7 @@
 """One shard of a preparation: a block of consecutive places, rendered, fitted and packed by itself."""
 
 import collections
+import contextlib
 import dataclasses
 import json
 import os
@@ -14,6 +15,7 @@ from instruct_jax.artifacts.dataset import write_row_file
 from instruct_jax.artifacts.manifest import file_sha256, write_json
 from instruct_jax.artifacts.records import Row
 from instruct_jax.data.packing import Segment, pack
+from instruct_jax.errors import InputError
 from instruct_jax.tasks.counts import TaskCounts
 from instruct_jax.tasks.opening import OpenPreparation
 from instruct_jax.tasks.order import Draw
@@ -131,14 +133,26 @@ def write_shard(opened: OpenPreparation, number: int, folder: Path, tell: Callab
             packed += 1
 
     rows, largest_id = write_row_file(folder / rows_file(number), rows_of(segments()))
-    _write_table(folder / texts_file(number), table)
     if opened.cache is not None:
-        write_texts(opened.cache.folder, fresh)
+        with _told(opened.cache.folder, "give another CACHE, or CACHE = False for none"):
+            write_texts(opened.cache.folder, fresh)
+    with _told(folder, "make room and run the same again: finished shards are kept"):
+        _write_table(folder / texts_file(number), table)
     names = [rows_file(number), texts_file(number)] if rows else [texts_file(number)]
     files = {name: {"bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)} for name in names}
     result = ShardResult(number, rows, files, largest_id, dict(counts), found)
-    write_json(folder / result_file(number), result.to_json())
+    with _told(folder, "make room and run the same again: finished shards are kept"):
+        write_json(folder / result_file(number), result.to_json())
     return result
+
+
+@contextlib.contextmanager
+def _told(folder: Path, advice: str) -> Iterator[None]:
+    """An error of the disk in one line."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written ({error.strerror}); {advice}") from None
 
 
 def finished_shard(folder: Path, number: int) -> ShardResult | None:

@@ -180,6 +180,25 @@ def test_rates_by_tokens_count_what_trimming_and_dropping_leave(mixture, tmp_pat
         assert task["realised_tokens"] == pytest.approx({"s_one": 3 / 6, "s_two": 2 / 6}.get(task["name"], 1 / 6), rel=0.15)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_cache_that_cannot_be_written_is_told_in_one_line(mixture, tmp_path, workers):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file.* cannot be written \(Not a directory\); give another CACHE"):
+        _prepare(tmp_path / "d", mixture, cache=str(tmp_path / "file"), workers=workers)
+
+
+def test_the_words_of_a_finished_dataset_are_checked_when_asked(registry, tmp_path):
+    source = Generated(lambda index, split: {"n": " ".join(f"w{index}x{n}" for n in range(30)), "a": split}, 40)
+    instruct = Instruct((Template("is", "{n}", "{a}"),), "leaks", "s_leak")  # both splits ask the same
+    registry.TaskRegistry.add("s_leak", source=source, preprocessors=[instruct], output_features=text_features())
+    changes = {"length": 512, "examples": 40, "evaluation": Evaluation(items_per_template=3)}
+    _prepare(tmp_path / "d", "s_leak", **changes)
+    before = _files(tmp_path / "d")
+    with pytest.raises(InputError, match=r"shares .* words with the evaluation item"):
+        _prepare(tmp_path / "d", "s_leak", check_words=True, **changes)
+    assert _files(tmp_path / "d") == before
+
+
 @pytest.mark.parametrize("damage", ["", "rows-00001.arrayrecord", "texts-00000.npy", "shard-00001.json"])
 def test_an_interrupted_preparation_goes_on_where_it_stopped(mixture, tmp_path, damage, capsys):
     whole = _files(_prepare(tmp_path / "whole", mixture).folder)

@@ -1,9 +1,8 @@
 """data_report: its numbers against brute force on a small ragged dataset, and planted leaks through the real command line."""
 
 import collections
-import dataclasses
+import functools
 import json
-import random
 import re
 import subprocess
 import sys
@@ -12,152 +11,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from instruct_jax.artifacts.dataset import Dataset, DatasetWriter
-from instruct_jax.artifacts.items import Item, write_items
+from instruct_jax.artifacts.dataset import Dataset
 from instruct_jax.artifacts.manifest import read_manifest
-from instruct_jax.artifacts.records import Row
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.data_report import data_report
 from instruct_jax.tasks.instruct import Instruct, text_features
 from instruct_jax.tasks.prepare import prepare
-from instruct_jax.tasks.report.page import write_page
 from instruct_jax.tasks.sources import Generated
-from instruct_jax.text.chat import INSTRUCT, Rendered, render
+from instruct_jax.text.chat import INSTRUCT
 from instruct_jax.text.overflow import POLICIES, fit
-from instruct_jax.text.pieces import ByteTokenizer
 from instruct_jax.text.templates import Template
+from tests.tasks.told_dataset import LENGTH, SECRET, fitted_texts, make_dataset
 
-LENGTH = 160
-WORDS = ["river", "stone", "cloud", "amber", "window", "silver", "garden", "thunder", "paper", "lantern", "copper", "falcon"]
-SECRET = "the quick heron counted nineteen wooden boats before sunrise while nobody near the quiet lake was watching"
 REPORT = "gin_configs/runs/data_report.gin"
-
-
-@dataclasses.dataclass(frozen=True)
-class Told:
-    """What the test knows of one text before it was fitted."""
-
-    task: int
-    template: int
-    example: int
-    epoch: int
-    rendered: Rendered
-    document: bool
-    prompt: str
-    response: str
-
-
-def sentence(draw, most=12):
-    return " ".join(draw.choices(WORDS, k=draw.randint(2, most)))
-
-
-def examples(extra):
-    """(task, template, example, epoch, prompt or None, response), ragged."""
-    draw = random.Random(7)
-    for index in range(60):
-        for epoch in range(2 if index < 5 else 1):
-            template = 0 if index % 3 else 1
-            yield 0, template, index, epoch, f"{sentence(draw)}. Good or bad? {template}", "good" if index % 4 else "bad"
-    for index in range(30):
-        yield 1, 0, index, 0, f"{sentence(draw, 25)}. Why? {index}", f"{sentence(draw)} {index}"
-    for index in range(8):
-        yield 2, -1, index, 0, None, f"{sentence(draw, 60)} {index}"
-    yield 1, 0, 30, 0, "How many boats are there, asks the heron?", "three"
-    yield 1, 0, 31, 0, "How many  BOATS are there, asks the heron?", "three"
-    yield 1, 0, 32, 0, "How many boats are there, asks the heron?", "four"
-    for index, text in enumerate(extra):
-        yield 1, 0, 100 + index, 0, text, "so it is"
 
 
 @pytest.fixture
 def make(tmp_path):
     """A function (extra prompts, with_texts=True) -> (folder of a dataset, what it was made from)."""
-
-    def make(extra=(), with_texts=True):
-        told = []
-        for task, template, index, epoch, prompt, response in examples(extra):
-            turns = [("text", response)] if prompt is None else [("user", prompt), ("assistant", response)]
-            rendered = render(turns, INSTRUCT, ByteTokenizer())
-            told.append(Told(task, template, index, epoch, rendered, prompt is None, prompt or "", response))
-        folder = tmp_path / "data"
-        writer = DatasetWriter(folder)
-        outcomes, counts = collections.defaultdict(collections.Counter), collections.Counter()
-        waiting, used = [], 0
-
-        def flush():
-            tokens, weights, provenance = (np.concatenate([part[k] for part in waiting]) for k in range(3))
-            writer.write(Row(tokens, weights, np.array([part[0].size for part in waiting], np.int32), provenance))
-
-        for one in told:
-            fitted = fit(one.rendered, LENGTH, "trim_prompt", one.document)
-            outcomes[one.task][fitted.outcome] += 1
-            for piece in fitted.pieces:
-                weights = np.where(np.arange(piece.tokens.size) == 0, 0, piece.weights).astype(np.float32)
-                if used + piece.tokens.size > LENGTH:
-                    flush()
-                    waiting, used = [], 0
-                place = np.array([[one.task, one.template, one.example, one.epoch]], np.int64)
-                waiting.append((piece.tokens, weights, place))
-                used += piece.tokens.size
-            counts[one.task] += 1
-        flush()
-        if with_texts:
-            np.save(writer.folder / "texts-00000.npy", np.concatenate([entry(one) for one in told]))
-        ByteTokenizer().save(writer.folder / "tokenizer")
-        write_items(writer.folder, items())
-        names = [("shop", "sentiment", ["a", "b", "kept"]), ("quiz", "questions", ["only"]), ("plain", "", [])]
-        tasks = [
-            {
-                "name": name,
-                "cluster": cluster,
-                "dataset": name,
-                "kind": "instruction" if templates else "text",
-                "templates": templates,
-                "reserved_templates": ["kept"] if "kept" in templates else [],
-                "held_out": False,
-                "rate": 1.0,
-                "size": 60,
-                "epochs": counts[place] / 60,
-                "asked": counts[place],
-                "trimmed": outcomes[place]["trimmed"],
-                "split": outcomes[place]["split"],
-                "dropped": outcomes[place]["dropped"],
-                "unsupervised": 0,
-                "unrolled": 0,
-                "skipped": 0,
-                "settings": {"zero-shot": counts[place]},
-            }
-            for place, (name, cluster, templates) in enumerate(names)
-        ]
-        writer.finish({"identity": "abc", "length": LENGTH, "tasks": tasks})
-        return folder, told
-
-    return make
-
-
-def entry(one):
-    texts = np.zeros(1, [(name, np.int64) for name in ("task", "template", "setting", "example", "epoch")] + FIELDS)
-    size = one.rendered.tokens.size
-    trimmable = sum(end - start for start, end in one.rendered.trimmable)
-    supervised = int((one.rendered.weights[1:] > 0).sum())
-    values = (one.task, one.template, 0, one.example, one.epoch, size, supervised, size - trimmable, one.document)
-    texts[0] = values
-    return texts
-
-
-FIELDS = [("tokens", np.int32), ("supervised", np.int32), ("fixed", np.int32), ("document", bool)]
-
-
-def items():
-    """Five questions in one wording of 14 words, of which only the last is about the heron."""
-    about = ["amber engines hum", "violet paper tears", "copper candles drip", "walnut saddles creak", SECRET]
-    wording = "Read the following short passage with care and then say what it is about:"
-    return [
-        Item(
-            f"quiz/{i}", str(i), "questions", "quiz", "only", "held_in_seen", (("user", f"{wording} {text}"),), "x", None, ("m",)
-        )
-        for i, text in enumerate(about)
-    ]
+    return functools.partial(make_dataset, tmp_path / "data")
 
 
 @pytest.fixture
@@ -166,10 +38,6 @@ def report(make, tmp_path):
     folder, told = make()
     data_report(str(tmp_path / "report"), str(folder), lengths=(64, 100, LENGTH, 512))
     return json.loads((tmp_path / "report" / "report.json").read_text()), told, tmp_path / "report"
-
-
-def fitted_texts(told):
-    return [(one, fit(one.rendered, LENGTH, "trim_prompt", one.document).pieces) for one in told]
 
 
 def test_counts_by_task_and_template_are_those_of_the_rows(report):
@@ -259,6 +127,7 @@ def test_planted_duplicates_and_disagreements_are_found(report):
     copies = report[0]["duplicates"]
     assert copies["exact"]["duplicates"] == 1
     assert [text["example"] for text in copies["exact"]["shown"][0]["texts"]] == [30, 31]
+    assert copies["exact"]["unasked"] == {"quiz": 1}
     assert copies["near"]["duplicates"] >= 1
     assert (copies["disagreements"]["disagreeing"], copies["disagreements"]["texts"]) == (1, 3)
     assert copies["compared"] == copies["examples"] == 60 + 33 + 8  # an example that is used twice is no duplicate
@@ -283,7 +152,7 @@ def test_a_planted_leak_stops_the_command_after_the_page_is_written(make, tmp_pa
     folder, _ = make(extra=[f"Once more: {leak}! What next?"])
     done = run(repository, folder, tmp_path / "report")
     assert done.returncode == 2
-    assert re.search(r"^instruct-jax: 1 training texts hold text of evaluation suites: items/quiz \(1 of 5", done.stderr)
+    assert re.search(r"^instruct-jax: 1 training text holds text of evaluation suites: items/quiz \(1 of 5", done.stderr)
     assert done.stderr.count("\n") == 1
     found = json.loads((tmp_path / "report" / "report.json").read_text())
     (shown,) = found["contamination"]["shown"]
@@ -318,35 +187,8 @@ def test_an_unknown_name_in_allow_is_refused_with_the_nearest(make, tmp_path):
         data_report(str(tmp_path / "report"), str(folder), allow=["items/quizz"])
 
 
-def test_a_dataset_without_a_table_of_texts_says_so(make, tmp_path):
-    folder, told = make(with_texts=False)
-    data_report(str(tmp_path / "report"), str(folder))
-    found = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert not found["lengths"]["as_prepared"]
-    assert found["lengths"]["texts"] == sum(bool(pieces) for _, pieces in fitted_texts(told))
-    assert "kept no table of its texts" in (tmp_path / "report" / "index.html").read_text()
-
-
-def test_the_page_is_self_contained_and_its_numbers_are_those_of_the_json(report):
-    found, _, folder = report
-    page = (folder / "index.html").read_text()
-    assert not re.search(r"(src|href)\s*=\s*[\"'](?!#)|@import|url\(", page)
-    assert "default-src 'none'" in page
-    shown = re.sub(r"<style>.*?</style>|<article>.*?</article>|<[^>]*>", " ", page, flags=re.DOTALL)
-    for task in found["tasks"]:
-        for number in (task["tokens"], task["supervised"], task["examples"]):
-            assert f"{number:,}" in shown
-    changed = json.loads(json.dumps(found).replace(str(found["totals"]["tokens"]), "987654"))
-    write_page(folder / "other.html", changed, [])
-    assert "987,654" in (folder / "other.html").read_text()
-
-
-def test_the_same_command_writes_the_same_page(make, tmp_path):
-    folder, _ = make()
-    for name in ("one", "two"):
-        data_report(str(tmp_path / name), str(folder))
-    first, second = ((tmp_path / name / "index.html").read_bytes() for name in ("one", "two"))
-    assert first == second
+def test_prompts_answered_differently_are_counted_by_task(report):
+    assert report[0]["duplicates"]["disagreements"]["tasks"] == {"quiz": 1}
 
 
 def test_the_report_agrees_with_what_prepare_counted(registry, tmp_path):

@@ -156,7 +156,8 @@ def refusal(table: Mapping[str, Any], page: Any) -> str | None:
     named = ", ".join(f"{one['name']} ({one['items_hit']:,} of {one['items']:,} items)" for one in found[:4])
     more = f" and {len(found) - 4} more" if len(found) > 4 else ""
     allowing = ", ".join(f"'{one['name']}'" for one in found)
+    texts = "1 training text holds" if table["refused"] == 1 else f"{table['refused']:,} training texts hold"
     return (
-        f"{table['refused']:,} training texts hold text of evaluation suites: {named}{more}; they are shown in {page}: leave "
-        f'them out, or accept them by name: --gin.ALLOW="({allowing},)"'
+        f"{texts} text of evaluation suites: {named}{more}; they are shown in {page}: leave them out, or accept them by name: "
+        f'--gin.ALLOW="({allowing},)"'
     )

@@ -105,13 +105,15 @@ def _kind(found: Sequence[Duplicate], texts: Sequence[Text], tasks: Sequence[str
 
     Returns:
       {"duplicates": texts that could go, "share", "groups", "largest", "same_wording": duplicates of a text in the same
-      template, "other_wording", "across_tasks", "tasks": {task: duplicates}, "pairs": [[task, task of the kept one, count]],
+      template, "other_wording", "across_tasks", "tasks": {task: duplicates}, "unasked": the same but for other wordings,
+      which are what multiple templates are for, "pairs": [[task, task of the kept one, count]],
       "shown": the most alike of each pair of tasks}.
     """
     groups = clusters(found)
     pairs = collections.Counter((tasks[texts[one.index].task], tasks[texts[one.kept].task]) for one in found)
     within = [(texts[one.index], texts[one.kept]) for one in found if texts[one.index].task == texts[one.kept].task]
     same = sum(first.template == second.template for first, second in within)
+    unasked = [one for one in found if not _rewording(texts[one.index], texts[one.kept])]
     shown: dict[tuple[str, str], Duplicate] = {}
     for one in sorted(found, key=lambda one: (-one.similarity, one.index)):
         shown.setdefault((tasks[texts[one.index].task], tasks[texts[one.kept].task]), one)
@@ -124,6 +126,7 @@ def _kind(found: Sequence[Duplicate], texts: Sequence[Text], tasks: Sequence[str
         "other_wording": len(within) - same,
         "across_tasks": len(found) - len(within),
         "tasks": dict(collections.Counter(tasks[texts[one.index].task] for one in found).most_common()),
+        "unasked": dict(collections.Counter(tasks[texts[one.index].task] for one in unasked).most_common()),
         "pairs": [[*names, count] for names, count in pairs.most_common()],
         "shown": [
             {
@@ -133,6 +136,10 @@ def _kind(found: Sequence[Duplicate], texts: Sequence[Text], tasks: Sequence[str
             for one in list(shown.values())[:_SHOWN]
         ],
     }
+
+
+def _rewording(one: Text, other: Text) -> bool:
+    return one.task == other.task and one.template != other.template
 
 
 def _shown(text: Text, tasks: Sequence[str]) -> dict[str, Any]:

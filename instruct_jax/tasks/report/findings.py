@@ -35,25 +35,28 @@ def _leaks(report: Mapping[str, Any]) -> dict[str, str]:
             "Look at the pairs below. Curate the training files against these suites, or hold the tasks out. Where the published "
             "data overlaps with itself, allow the suite by name and do not call its score one on unseen text."
         )
-        return _one("bad", f"{leaks['refused']:,} training texts hold evaluation text", f"of {_named(hit, 8)}", "leaks", advice)
+        return _one(
+            "bad", f"{_plural(leaks['refused'], 'training text')} with evaluation text", f"of {_named(hit, 8)}", "leaks", advice
+        )
     if hit:
-        title = f"{leaks['texts_hit']:,} training texts hold evaluation text, allowed by name"
+        title = f"{_plural(leaks['texts_hit'], 'training text')} with evaluation text, allowed by name"
         return _one("warning", title, f"of {_named(hit, 8)}", "leaks", "Say so wherever you quote a score on these suites.")
     items = sum(one["items"] for one in leaks["suites"])
-    return _one("good", "No contamination found", f"{items:,} items of {len(leaks['suites'])} suites", "leaks")
+    return _one(
+        "good", "No contamination found", f"{_plural(items, 'item')} of {_plural(len(leaks['suites']), 'suite')}", "leaks"
+    )
 
 
 def _copies(report: Mapping[str, Any]) -> list[dict[str, str]]:
     copies, found = report["duplicates"], []
     for kind, words in (("exact", "equal to another"), ("near", "nearly, but not quite, equal to another")):
         one = copies[kind]
-        # A record in another wording of its task is what multiple wordings are for.
-        plain = one["same_wording"] + one["across_tasks"]
+        plain = sum(one["unasked"].values())
         if copies["compared"] and plain / copies["compared"] > _DUPLICATE_SHARE:
             title = f"{100 * plain / copies['compared']:.1f} % of the examples are {words}"
             detail = f"{one['same_wording']:,} to one in the same template, {one['across_tasks']:,} to one of another task"
             advice = (
-                f"Most are of {_named(one['tasks'])}: run the curate program on the training files, or weigh these tasks less."
+                f"Most are of {_named(one['unasked'])}: run the curate program on the training files, or weigh these tasks less."
             )
             found.append(_one("warning", title, detail, "copies", advice))
     if not found:
@@ -63,7 +66,7 @@ def _copies(report: Mapping[str, Any]) -> list[dict[str, str]]:
         found.append(_one("good", "Few duplicates", detail, "copies"))
     if copies["disagreements"]["disagreeing"]:
         many = copies["disagreements"]
-        title = f"{many['disagreeing']:,} prompts are asked more than once and answered differently"
+        title = f"{_plural(many['disagreeing'], 'prompt')} asked more than once and answered differently"
         advice = (
             f"Most are of {_named(many['tasks'])}. Where a prompt asks for one of many answers, that is as it should be; "
             "where one answer is right, mend the labels."
@@ -91,7 +94,7 @@ def _mixture(report: Mapping[str, Any]) -> list[dict[str, str]]:
     if any(lost.values()):
         detail = ", ".join(f"{count:,} {name}" for name, count in lost.items() if count)
         advice = "What other row lengths and policies would keep is under “What other row lengths would cost”."
-        found.append(_one("warning", f"{sum(lost.values()):,} texts were left out", detail, "mixture", advice))
+        found.append(_one("warning", f"{_plural(sum(lost.values()), 'text')} left out", detail, "mixture", advice))
     uneven = {
         task["name"]: task["evenness"]
         for task in tasks
@@ -143,7 +146,11 @@ def _named(names: Mapping[str, Any], most: int = 3) -> str:
 
 
 def _count(things: Mapping[str, Any], name: str) -> str:
-    return f"{len(things):,} {name}{'s' * (len(things) != 1)}"
+    return _plural(len(things), name)
+
+
+def _plural(count: int, name: str) -> str:
+    return f"{count:,} {name}{'s' * (count != 1)}"
 
 
 def _one(gravity: str, title: str, detail: str, section: str, advice: str = "") -> dict[str, str]:

@@ -97,8 +97,11 @@ def _templates(report: Mapping[str, Any]) -> str:
     if not tested:
         return "No task has several templates to choose from."
     if not uneven:
-        return f"All {len(tested)} tasks with several templates use them evenly."
-    return f"{uneven} of {len(tested)} tasks with several templates use them more unevenly than chance would (p < {UNEVEN_P})."
+        return f"No task of the {len(tested)} with several templates uses them more unevenly than chance would (p < {UNEVEN_P})."
+    verb = "uses" if uneven == 1 else "use"
+    return (
+        f"Of {len(tested)} tasks with several templates, {uneven} {verb} them more unevenly than chance would (p < {UNEVEN_P})."
+    )
 
 
 def _times(epochs: float) -> str:

@@ -2,16 +2,16 @@
 
 
 def percent(share: float | None) -> str:
-    """A share in percent, with as many digits as it takes to see that it is not nothing.
+    """A share in percent, with as many digits as it takes to see that it is not nothing, in one piece.
 
     >>> [percent(share) for share in (0, 0.00012, 0.034, 0.5, 1, None)]
-    ['0 %', '0.012 %', '3.4 %', '50.0 %', '100 %', '–']
+    ['0\\xa0%', '0.012\\xa0%', '3.4\\xa0%', '50.0\\xa0%', '100\\xa0%', '–']
     """
     if share is None:
         return "–"
     if share in (0, 1):
-        return f"{100 * share:.0f} %"
-    return f"{100 * share:.1f} %" if 100 * share >= 0.1 else f"{100 * share:.2g} %"
+        return f"{100 * share:.0f}\u00a0%"
+    return f"{100 * share:.1f}\u00a0%" if 100 * share >= 0.1 else f"{100 * share:.2g}\u00a0%"
 
 
 def tokens(number: float | None) -> str:

@@ -63,6 +63,8 @@ NUMBERS = tuple(field.name for field in dataclasses.fields(TaskCounts) if field.
 _REASONS = ("trimmed", "split", "dropped", "unsupervised", "unrolled", "skipped")
 _ROWS_SHOWN = 100
 _LOG_WIDTH = 160
+_NAME_WIDTH = 24
+_HELD_OUT = "held out"
 
 
 def print_table(tasks: Sequence[Mapping[str, Any]], console: Console) -> None:
@@ -71,15 +73,18 @@ def print_table(tasks: Sequence[Mapping[str, Any]], console: Console) -> None:
     if all(task["asked"] == task["examples"] for task in tasks):
         columns.remove("asked")
     columns += [name for name in _REASONS if any(task[name] for task in tasks)]
+    # A log has no width of its own: there the table takes what it needs.
+    console = console if console.is_terminal else Console(width=_LOG_WIDTH)
+    columns = _fitting(columns, tasks, console.width)
     table = Table(title="tasks in the dataset")
-    table.add_column("task", no_wrap=True)
+    table.add_column("task", overflow="fold")
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     largest = sorted(tasks, key=lambda task: -task["tokens"])[:_ROWS_SHOWN]
     shown = tasks if len(tasks) <= _ROWS_SHOWN else largest
     for task in shown:
         if task["held_out"]:
-            table.add_row(task["name"], "held out")
+            table.add_row(task["name"], _HELD_OUT)
         else:
             table.add_row(task["name"], *(_cell(name, task) for name in columns))
     if len(shown) < len(tasks):
@@ -87,8 +92,19 @@ def print_table(tasks: Sequence[Mapping[str, Any]], console: Console) -> None:
     table.add_section()
     names = ("asked", "examples", "tokens", "supervised", *_REASONS)
     table.add_row("all", *(_cell(name, {n: sum(task[n] for task in tasks) for n in names}) for name in columns))
-    # A log has no width of its own: there the table takes what it needs.
-    (console if console.is_terminal else Console(width=_LOG_WIDTH)).print(table)
+    console.print(table)
+
+
+def _fitting(columns: Sequence[str], tasks: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+    """Those columns that a terminal has room for with whole numbers in them: a cut number is a wrong one."""
+    totals = {name: sum(task[name] for task in tasks) for name in columns if name not in ("share", "epochs")}
+    cells = {name: _cell(name, {"share": 1.0, "epochs": 10.0, **totals}) for name in columns}
+    sizes = {name: max(map(len, (name, cell, _HELD_OUT))) + 3 for name, cell in cells.items()}
+    for name in ("epochs", "share", "supervised", *reversed(_REASONS)):
+        if _NAME_WIDTH + sum(sizes.values()) <= width:
+            break
+        sizes.pop(name, None)
+    return list(sizes)
 
 
 def _cell(name: str, values: Mapping[str, Any]) -> str:

@@ -1,14 +1,13 @@
 """One seeded order of a whole mixture, any stretch of which can be had without the rest."""
 
 import dataclasses
-import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 _STRETCH = 4_096
-_PERMUTATIONS_KEPT = 8
+_NUMBERS_KEPT = 1 << 23  # of passes over tasks, eight bytes each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Order:
     round again, each time in a new order. Orders depend on the seed and the task's name, so tasks of one size differ. A
     source without end gives a block of consecutive indices that the seed places.
 
-    Memory holds two bytes a place (four above 65,536 tasks), and a few permutations.
+    Memory holds two bytes a place (four above 65,536 tasks), and passes over tasks of 64 MB in all, or one longer one.
 
     Args:
       names: of the tasks.
@@ -44,6 +43,8 @@ class Order:
         kind = np.uint16 if len(names) <= 1 << 16 else np.uint32
         self._labels = np.repeat(np.arange(len(names), dtype=kind), counts)
         seeded_generator(seed, "order").shuffle(self._labels)
+        self._passes: dict[tuple[int, int], np.ndarray] = {}
+        self._room = _NUMBERS_KEPT
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -66,22 +67,34 @@ class Order:
 
     def uses(self, task: int, start: int, stop: int) -> list[tuple[int, int]]:
         """(index, epoch) of the record that a task gives when it is used for the `start`-th time, up to the `stop`-th."""
-        name, size, pool = self._names[task], self._sizes[task], self._pools[task]
+        pool = self._pools[task]
         if pool is None:
-            first = _first_index(self._seed, name)
+            first = _first_index(self._seed, self._names[task])
             return [(first + use, 0) for use in range(start, stop)]
         found = []
         while start < stop:
             epoch, place = divmod(start, pool)
             until = min(pool, place + stop - start)
-            chosen = _permutation(self._seed, f"epoch {epoch}\0{name}", pool)[place:until]
+            found += [(index, epoch) for index in self._pass(task, epoch)[place:until].tolist()]
+            start += until - place
+        return found
+
+    def _pass(self, task: int, epoch: int) -> np.ndarray:
+        """The records of a task in the order of one epoch; the latest passes are kept, since every stretch meets them again."""
+        if (task, epoch) in self._passes:
+            chosen = self._passes.pop((task, epoch))
+        else:
+            name, size, pool = self._names[task], self._sizes[task], self._pools[task]
+            chosen = seeded_generator(self._seed, f"epoch {epoch}\0{name}").permutation(pool)
             if size is None:
                 chosen = chosen + _first_index(self._seed, name)
             elif pool < size:
-                chosen = _permutation(self._seed, f"sample\0{name}", size)[chosen]
-            found += [(index, epoch) for index in chosen.tolist()]
-            start += until - place
-        return found
+                chosen = seeded_generator(self._seed, f"sample\0{name}").permutation(size)[chosen]
+            self._room -= pool
+            while self._room < 0 and self._passes:
+                self._room += self._passes.pop(next(iter(self._passes))).size
+        self._passes[task, epoch] = chosen
+        return chosen
 
     def draws(self) -> Iterator[Draw]:
         """All places in order, a stretch at a time."""
@@ -93,11 +106,6 @@ def seeded_generator(seed: int, purpose: str) -> np.random.Generator:
     """Random numbers that depend on a seed and on what they are for."""
     digest = hashlib.blake2b(f"{seed}\0{purpose}".encode(), digest_size=16).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
-
-
-@functools.lru_cache(maxsize=_PERMUTATIONS_KEPT)
-def _permutation(seed: int, purpose: str, size: int) -> np.ndarray:
-    return seeded_generator(seed, purpose).permutation(size)
 
 
 def _first_index(seed: int, name: str) -> int:

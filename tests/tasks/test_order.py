@@ -5,6 +5,7 @@ import collections
 import numpy as np
 import pytest
 
+from instruct_jax.tasks import order as order_module
 from instruct_jax.tasks.order import Order
 
 
@@ -49,6 +50,27 @@ def test_the_order_is_a_function_of_the_seed():
     first, again, other = (list(_draws(["a", "b"], [30, None], [40, 20], seed)) for seed in (3, 3, 4))
     assert first == again
     assert first != other
+
+
+def test_stretches_are_the_same_whatever_was_asked_before_and_however_little_is_kept(monkeypatch):
+    arguments = (["a", "b", "c"], [50, 90, None], [20, 90, 30], [75, 200, 100], 0)
+    whole = Order(*arguments).stretch(0, 375)
+    for kept in (1, 60, 1 << 23):
+        monkeypatch.setattr("instruct_jax.tasks.order._NUMBERS_KEPT", kept)
+        order = Order(*arguments)
+        for start in (300, 0, 180, 20, 300):
+            assert order.stretch(start, start + 70) == whole[start : start + 70]
+
+
+def test_a_pass_over_a_large_task_is_drawn_once_for_all_stretches(monkeypatch):
+    drawn = []
+    real = order_module.seeded_generator
+    monkeypatch.setattr(order_module, "seeded_generator", lambda seed, purpose: drawn.append(purpose) or real(seed, purpose))
+    names = [f"task {number}" for number in range(20)]
+    order = Order(names, [500] * 20, [100] * 20, [100] * 20, seed=0)
+    for start in range(0, 2_000, 200):
+        order.stretch(start, start + 200)
+    assert len(drawn) == 1 + 2 * len(names)
 
 
 def test_a_source_without_end_never_repeats_and_other_seeds_meet_other_records():

@@ -81,8 +81,11 @@ class Exemplars:
             places = drawn.permutation(size)
         else:
             places = drawn.integers(_ENDLESS if size is None else size, size=_TRIES + _TRIES_PER_SHOT * shots)
-        for place in dict.fromkeys(places.tolist()):
-            yield place if among is None else int(among[place])
+        tried: set[int] = set()
+        for place in map(int, places):  # few of them are mostly enough
+            if place not in tried:
+                tried.add(place)
+                yield place if among is None else int(among[place])
 
     def _in_wording(self, name: str) -> np.ndarray:
         """The places of the records that come in this wording; the first call reads every record."""

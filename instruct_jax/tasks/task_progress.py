@@ -13,6 +13,7 @@ from instruct_jax.progress import say
 
 _SECONDS_BETWEEN_LINES = 10.0
 _TASKS_SHOWN = 8
+_NAME_WIDTH = 32
 
 
 class TaskProgress:
@@ -43,7 +44,7 @@ class TaskProgress:
             self._all = self._bars.add_task(self._title(), total=int(self._asked.sum()))
             for task in np.argsort(-self._asked, kind="stable")[:_TASKS_SHOWN].tolist():
                 if self._asked[task]:
-                    self._lines[task] = self._bars.add_task(f"  {self._names[task]}", total=int(self._asked[task]))
+                    self._lines[task] = self._bars.add_task(f"  {_shown(self._names[task])}", total=int(self._asked[task]))
             self._bars.start()
         return self
 
@@ -78,6 +79,15 @@ class TaskProgress:
             if following is not None:
                 line = self._lines.pop(task)
                 self._lines[following] = line
-                self._bars.update(line, description=f"  {self._names[following]}", total=int(self._asked[following]))
+                self._bars.update(line, description=f"  {_shown(self._names[following])}", total=int(self._asked[following]))
         for task, line in self._lines.items():
             self._bars.update(line, completed=int(self._done[task]))
+
+
+def _shown(name: str) -> str:
+    """A name that leaves a terminal room for the numbers beside it.
+
+    >>> _shown("a_rather_long_name_of_a_task_number_0001")
+    'a_rather_long_na…task_number_0001'
+    """
+    return name if len(name) <= _NAME_WIDTH else f"{name[: _NAME_WIDTH // 2]}…{name[-(_NAME_WIDTH // 2) :]}"

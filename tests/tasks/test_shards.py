@@ -318,6 +318,14 @@ def test_bars_show_the_tasks_with_most_left():
     assert "1,045 examples in" in shown.getvalue()
 
 
+def test_no_number_is_cut_beside_long_names():
+    console = Console(width=80, force_terminal=True, color_system=None, file=io.StringIO())
+    names = [f"a_rather_long_name_of_a_task_of_this_number_{number:04d}" for number in range(2_000)]
+    with TaskProgress(console, names, [500] * 2_000) as shown:
+        shown.tell(dict.fromkeys(range(2_000), 500))
+    assert "1000000/1000000" in console.file.getvalue()
+
+
 def test_a_shard_without_rows_has_a_table_and_no_rows(mixture, tmp_path):
     job = Preparation(
         mixture, ByteTokenizer(), INSTRUCT, 4, 0, 20, "train", "drop", "error", NOTHING_HELD_OUT, None, (ZERO_SHOT,), Mixing(), 20

@@ -187,8 +187,8 @@ def write_rows(data: Path, folder: Path) -> None:
 def write_examples(data: Path, tokenizer: Path, file: Path) -> None:
     """Write the mixture's examples in words, a JSON line each."""
     from instruct_jax.program import bind, parse_arguments, read_recipe
-    from instruct_jax.tasks.opening import open_preparation
     from instruct_jax.tasks.prepare import arranged, arrangement
+    from instruct_jax.tasks.preparing.opening import open_preparation
 
     flags = parse_arguments([*recipe_flags(data, tokenizer), "--gin.WORKDIR=unused"])
     job, tasks = arranged(**arrangement(bind(read_recipe(flags)).values()))

@@ -29,11 +29,11 @@ from instruct_jax.errors import InputError
 from instruct_jax.program import QUIET, Arguments, bind, parse_arguments, read_recipe
 from instruct_jax.progress import say
 from instruct_jax.recipe_check import check_names
-from instruct_jax.tasks.counts import print_table
-from instruct_jax.tasks.opening import OpenPreparation, open_preparation
-from instruct_jax.tasks.preparation import is_finished
 from instruct_jax.tasks.prepare import PACKAGES, arranged, arrangement, finish, prepare
-from instruct_jax.tasks.shard import ShardResult, result_file, write_shard
+from instruct_jax.tasks.preparing.counts import print_table
+from instruct_jax.tasks.preparing.opening import OpenPreparation, open_preparation
+from instruct_jax.tasks.preparing.preparation import is_finished
+from instruct_jax.tasks.preparing.shard import ShardResult, result_file, write_shard
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

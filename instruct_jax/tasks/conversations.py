@@ -9,14 +9,14 @@ from rich.console import Console
 
 from instruct_jax.errors import InputError
 from instruct_jax.progress import say
+from instruct_jax.tasks.files.records import Records
+from instruct_jax.tasks.files.row_form import RowForm
+from instruct_jax.tasks.files.row_forms import CONVERSATION_LINES, row_form
+from instruct_jax.tasks.files.training_records import VERSION, TrainingRecords
 from instruct_jax.tasks.formats import open_samples
 from instruct_jax.tasks.identity import function_identity
 from instruct_jax.tasks.instruct import text_features
-from instruct_jax.tasks.records import Records
-from instruct_jax.tasks.row_form import RowForm
-from instruct_jax.tasks.row_forms import CONVERSATION_LINES, row_form
 from instruct_jax.tasks.sources import RecordSource
-from instruct_jax.tasks.training_records import VERSION, TrainingRecords
 
 
 def add_task(

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from instruct_jax.curation.decisions import Row
+from instruct_jax.tasks.files.records import MalformedRow
+from instruct_jax.tasks.files.samples import Sample
 from instruct_jax.tasks.formats import Samples
-from instruct_jax.tasks.records import MalformedRow
-from instruct_jax.tasks.samples import Sample
 from instruct_jax.text.conversation import Conversation, Message
 
 

@@ -12,12 +12,12 @@ from instruct_jax.artifacts.items import Item
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.examples import InstructionExamples, TextExamples, instruct_of, open_examples, open_records
 from instruct_jax.tasks.exemplars import Exemplars
+from instruct_jax.tasks.files.records import MalformedRow, Records
 from instruct_jax.tasks.instruct import Instruct
 from instruct_jax.tasks.mixture import MixtureTask
 from instruct_jax.tasks.order import seeded_generator
 from instruct_jax.tasks.prompted import Prompter
 from instruct_jax.tasks.prompts import ZERO_SHOT, PromptSettings, as_settings
-from instruct_jax.tasks.records import MalformedRow, Records
 from instruct_jax.tasks.splits import HeldOut
 from instruct_jax.text.tokenizer import Tokenizer
 

@@ -12,11 +12,11 @@ import seqio
 
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.exemplars import Exemplars
+from instruct_jax.tasks.files.records import MalformedRow, Records
 from instruct_jax.tasks.instruct import Instruct
 from instruct_jax.tasks.materialise import spill
 from instruct_jax.tasks.prompted import Prompter, check_some_supported
 from instruct_jax.tasks.prompts import PromptSettings, as_settings
-from instruct_jax.tasks.records import MalformedRow, Records
 from instruct_jax.tasks.sources import RecordSource
 from instruct_jax.tasks.vocabulary import check_vocabulary
 from instruct_jax.text.chat import Rendered

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.records import Records
+from instruct_jax.tasks.files.records import Records
 from instruct_jax.text.templates import Instance, Template
 
 # A split of no more records is gone through whole, in a drawn order; of a larger one, or one without end, places are drawn.

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.containers import open_container
-from instruct_jax.tasks.records import FileRecords, MalformedRow
-from instruct_jax.tasks.row_form import Fields, RowForm, names_of
-from instruct_jax.tasks.row_forms import DETECTED, row_form
-from instruct_jax.tasks.samples import Provenance, Sample
+from instruct_jax.tasks.files.containers import open_container
+from instruct_jax.tasks.files.records import FileRecords, MalformedRow
+from instruct_jax.tasks.files.row_form import Fields, RowForm, names_of
+from instruct_jax.tasks.files.row_forms import DETECTED, row_form
+from instruct_jax.tasks.files.samples import Provenance, Sample
 
 _LOOKED_AT = 64  # rows, of those that can be read
 

@@ -10,8 +10,8 @@ import seqio
 import tensorflow as tf
 
 from instruct_jax.errors import InputError
+from instruct_jax.tasks.files.records import JsonRecords, Records
 from instruct_jax.tasks.instruct import plain
-from instruct_jax.tasks.records import JsonRecords, Records
 from instruct_jax.tasks.sources import RecordSource
 
 

@@ -16,19 +16,19 @@ from instruct_jax.artifacts.manifest import versions
 from instruct_jax.artifacts.sole_maker import sole_maker
 from instruct_jax.errors import InputError
 from instruct_jax.progress import say
-from instruct_jax.tasks.counts import print_table
 from instruct_jax.tasks.evaluation import Evaluation, evaluation_items
 from instruct_jax.tasks.mixing import AS_THEY_ARE, Mixing
 from instruct_jax.tasks.mixture import MixtureTask, import_modules, mixture_tasks
-from instruct_jax.tasks.opening import OpenPreparation, materialise_ahead, open_preparation
-from instruct_jax.tasks.preparation import Preparation, is_finished
+from instruct_jax.tasks.preparing.counts import print_table
+from instruct_jax.tasks.preparing.opening import OpenPreparation, materialise_ahead, open_preparation
+from instruct_jax.tasks.preparing.preparation import Preparation, is_finished
+from instruct_jax.tasks.preparing.rows import summary, write_rows
+from instruct_jax.tasks.preparing.shard import ShardResult
+from instruct_jax.tasks.preparing.shared_words import refuse_shared_words
+from instruct_jax.tasks.preparing.workers import all_cores
 from instruct_jax.tasks.prompts import ZERO_SHOT, PromptSettings, as_settings
-from instruct_jax.tasks.rows import summary, write_rows
-from instruct_jax.tasks.shard import ShardResult
-from instruct_jax.tasks.shared_words import refuse_shared_words
 from instruct_jax.tasks.splits import NOTHING_HELD_OUT, HeldOut
 from instruct_jax.tasks.words import load_words
-from instruct_jax.tasks.workers import all_cores
 from instruct_jax.text.conversation import ChatTemplate
 
 PACKAGES = ("instruct-jax", "array-record", "numpy", "sentencepiece", "seqio", "tensorflow", "tokenizers")

@@ -12,10 +12,10 @@ from instruct_jax.artifacts.dataset import Dataset
 from instruct_jax.artifacts.records import Row
 from instruct_jax.errors import InputError
 from instruct_jax.progress import say
+from instruct_jax.tasks.files.row_form import RowForm
+from instruct_jax.tasks.files.row_forms import CONVERSATION_LINES
 from instruct_jax.tasks.formats import Paths, Samples, open_samples
 from instruct_jax.tasks.prompts import ZERO_SHOT, PromptSettings, as_settings
-from instruct_jax.tasks.row_form import RowForm
-from instruct_jax.tasks.row_forms import CONVERSATION_LINES
 from instruct_jax.tasks.words import load_words
 from instruct_jax.text import picture_page, picture_terminal
 from instruct_jax.text.chat import INSTRUCT, Rendered, render_rows

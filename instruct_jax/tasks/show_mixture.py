@@ -11,12 +11,12 @@ from pathlib import Path
 import seqio
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.counts import TaskCounts
 from instruct_jax.tasks.examples import instruct_of, open_examples
 from instruct_jax.tasks.mixture import import_modules, registered
 from instruct_jax.tasks.order import Order, seeded_generator
+from instruct_jax.tasks.preparing.counts import TaskCounts
+from instruct_jax.tasks.preparing.rendering import Renderer
 from instruct_jax.tasks.prompts import PromptSettings
-from instruct_jax.tasks.rendering import Renderer
 from instruct_jax.text.conversation import ChatTemplate
 from instruct_jax.text.picture import Picture, Segment, glyphs
 from instruct_jax.text.pieces import Tokenizer

@@ -9,8 +9,8 @@ import seqio
 import tensorflow as tf
 
 from instruct_jax.errors import InputError
+from instruct_jax.tasks.files.records import JsonRecords, Records, matches
 from instruct_jax.tasks.identity import function_identity
-from instruct_jax.tasks.records import JsonRecords, Records, matches
 
 
 class RecordSource(seqio.DataSource):

@@ -13,10 +13,10 @@ from instruct_jax.artifacts.records import decode_row, encode_row
 from instruct_jax.data.packing import Segment, pack
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.examples import Example, InstructionExamples, instruct_of, open_examples, open_records
+from instruct_jax.tasks.files.records import MalformedRow, Records
 from instruct_jax.tasks.instruct import Instruct
 from instruct_jax.tasks.mixture import registered
 from instruct_jax.tasks.prompts import EARLIER_TURNS, ZERO_SHOT, PromptSettings
-from instruct_jax.tasks.records import MalformedRow, Records
 from instruct_jax.text.chat import INSTRUCT, Rendered, render_rows
 from instruct_jax.text.conversation import Conversation
 from instruct_jax.text.options import NUMBERS, SHUFFLED_LETTER_ANSWERS

@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 
 from instruct_jax.artifacts.manifest import file_sha256
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.records import FileRecords
+from instruct_jax.tasks.files.records import FileRecords
 from instruct_jax.tasks.sources import RecordSource
 from instruct_jax.tasks.tfds_shard import TfdsShard
 

@@ -14,8 +14,8 @@ from google.protobuf.message import DecodeError
 
 from instruct_jax.artifacts.manifest import file_sha256
 from instruct_jax.errors import InputError
+from instruct_jax.tasks.files.records import MalformedRow, RowFile, read_at
 from instruct_jax.tasks.instruct import plain
-from instruct_jax.tasks.records import MalformedRow, RowFile, read_at
 
 _LENGTH = struct.Struct("<Q")
 _HEAD, _TAIL = 12, 4  # bytes around a TFRecord's content: its length and that one's checksum; the content's checksum

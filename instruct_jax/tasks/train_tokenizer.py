@@ -16,7 +16,7 @@ from instruct_jax.tasks.instruct import ZERO_SHOT
 from instruct_jax.tasks.mixing import largest_remainder
 from instruct_jax.tasks.mixture import MixtureTask, import_modules, mixture_tasks
 from instruct_jax.tasks.order import Order
-from instruct_jax.tasks.preparation import task_identity
+from instruct_jax.tasks.preparing.preparation import task_identity
 from instruct_jax.tasks.splits import NOTHING_HELD_OUT, HeldOut
 from instruct_jax.text.conversation import Conversation
 from instruct_jax.text.tokenizer import ByteTokenizer, SentencePieceTokenizer

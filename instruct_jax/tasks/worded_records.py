@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from instruct_jax.errors import InputError
+from instruct_jax.tasks.files.records import MalformedRow, Records
 from instruct_jax.tasks.instruct import Instruct
-from instruct_jax.tasks.records import MalformedRow, Records
 
 
 class WordedRecords(Records):

@@ -1,6 +1,6 @@
 """Records of a test, in memory."""
 
-from instruct_jax.tasks.records import MalformedRow, Records
+from instruct_jax.tasks.files.records import MalformedRow, Records
 
 
 class Listed(Records):

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks import containers
-from instruct_jax.tasks.containers import open_container
-from instruct_jax.tasks.records import MalformedRow
+from instruct_jax.tasks.files import containers
+from instruct_jax.tasks.files.containers import open_container
+from instruct_jax.tasks.files.records import MalformedRow
 
 # Ragged: empty text, line breaks, quotes, brackets within text, letters beyond ASCII, numbers of rows no batch divides.
 ROWS = [{"prompt": f'q{n}: "[{{,}}"\n{"é" * (n % 5)}\\', "completion": "" if n % 7 == 0 else f"a,{n}"} for n in range(23)]

@@ -15,11 +15,11 @@ from instruct_jax.artifacts.dataset import Dataset
 from instruct_jax.errors import InputError
 from instruct_jax.program import main
 from instruct_jax.tasks import conversations
-from instruct_jax.tasks.dialogue_forms import Alpaca
 from instruct_jax.tasks.examples import open_examples
+from instruct_jax.tasks.files.dialogue_forms import Alpaca
+from instruct_jax.tasks.files.records import MalformedRow
 from instruct_jax.tasks.instruct import ZERO_SHOT, text_features
 from instruct_jax.tasks.prepare import prepare
-from instruct_jax.tasks.records import MalformedRow
 from instruct_jax.tasks.sources import Generated
 from instruct_jax.text.chat import DIALOGUE
 from instruct_jax.text.conversation import Conversation, Message

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from instruct_jax.tasks.counts import NUMBERS, print_table
+from instruct_jax.tasks.preparing.counts import NUMBERS, print_table
 
 
 def _task(name, held_out=False, **numbers):

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.examples import open_examples
+from instruct_jax.tasks.files.records import MalformedRow
 from instruct_jax.tasks.instruct import Instruct, text_features
 from instruct_jax.tasks.prompts import ZERO_SHOT
-from instruct_jax.tasks.records import MalformedRow
 from instruct_jax.tasks.sources import Generated
 from instruct_jax.tasks.train_tokenizer import learn
 from instruct_jax.text.conversation import Conversation, Message

@@ -6,7 +6,7 @@ import pytest
 
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.exemplars import Exemplars, within_budget
-from instruct_jax.tasks.records import Records
+from instruct_jax.tasks.files.records import Records
 from instruct_jax.text.templates import Instance, Template
 from tests.tasks.listed import Listed
 

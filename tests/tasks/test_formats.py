@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.dialogue_forms import Alpaca, PromptCompletion
+from instruct_jax.tasks.files.dialogue_forms import Alpaca, PromptCompletion
+from instruct_jax.tasks.files.records import MalformedRow
+from instruct_jax.tasks.files.row_forms import CONVERSATION_LINES, DETECTED
+from instruct_jax.tasks.files.samples import Provenance
 from instruct_jax.tasks.formats import describe, open_samples, read
-from instruct_jax.tasks.records import MalformedRow
-from instruct_jax.tasks.row_forms import CONVERSATION_LINES, DETECTED
-from instruct_jax.tasks.samples import Provenance
 
 CALL = {"type": "function", "function": {"name": "weather", "arguments": {"city": "Rome"}}}
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}

@@ -6,9 +6,9 @@ import pytest
 
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.examples import open_examples
+from instruct_jax.tasks.files.records import MalformedRow
 from instruct_jax.tasks.gsm8k import TEMPLATES, add_task
 from instruct_jax.tasks.prompts import ZERO_SHOT, PromptSettings
-from instruct_jax.tasks.records import MalformedRow
 from instruct_jax.text.tokenizer import ByteTokenizer
 
 ROWS = [

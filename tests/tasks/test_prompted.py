@@ -10,12 +10,12 @@ from instruct_jax.artifacts.manifest import read_manifest
 from instruct_jax.errors import InputError
 from instruct_jax.tasks.evaluation import Evaluation, evaluation_items
 from instruct_jax.tasks.examples import InstructionExamples, open_examples
+from instruct_jax.tasks.files.records import MalformedRow
 from instruct_jax.tasks.instruct import Instruct, text_features
 from instruct_jax.tasks.mixture import MixtureTask
 from instruct_jax.tasks.prepare import prepare
 from instruct_jax.tasks.prompted import check_supported
 from instruct_jax.tasks.prompts import EARLIER_TURNS, INLINE, ZERO_SHOT, Inline, PromptSettings, as_settings, weighted_choice
-from instruct_jax.tasks.records import MalformedRow
 from instruct_jax.tasks.sources import Generated
 from instruct_jax.tasks.splits import HeldOut
 from instruct_jax.text.chat import DIALOGUE, INSTRUCT, render_rows

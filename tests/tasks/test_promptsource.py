@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from instruct_jax.errors import InputError
+from instruct_jax.tasks.files.promptsource import load_promptsource
 from instruct_jax.tasks.instruct import Instruct
-from instruct_jax.tasks.promptsource import load_promptsource
 from instruct_jax.text.jinja_template import JinjaTemplate
 from instruct_jax.text.templates import Instance, Template
 

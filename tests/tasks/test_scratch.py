@@ -8,7 +8,7 @@ import sys
 PROGRAM = """
 import sys
 from pathlib import Path
-from instruct_jax.tasks.scratch import scratch_file
+from instruct_jax.tasks.files.scratch import scratch_file
 print(scratch_file("key", lambda file: file.write_text("rows")), flush=True)
 sys.stdin.read()
 """

@@ -16,19 +16,19 @@ from rich.console import Console
 
 from instruct_jax.artifacts.dataset import Dataset
 from instruct_jax.errors import InputError
-from instruct_jax.tasks import shard
 from instruct_jax.tasks.evaluation import Evaluation
 from instruct_jax.tasks.instruct import Instruct, text_features
 from instruct_jax.tasks.mixing import ByTokens, Fixed, Mixing, Registered
 from instruct_jax.tasks.mixture import mixture_tasks
-from instruct_jax.tasks.opening import open_preparation
-from instruct_jax.tasks.preparation import Preparation
 from instruct_jax.tasks.prepare import prepare
+from instruct_jax.tasks.preparing import shard
+from instruct_jax.tasks.preparing.opening import open_preparation
+from instruct_jax.tasks.preparing.preparation import Preparation
+from instruct_jax.tasks.preparing.shard import TEXTS, finished_shard, write_shard
+from instruct_jax.tasks.preparing.task_progress import TaskProgress
 from instruct_jax.tasks.prompts import ZERO_SHOT
-from instruct_jax.tasks.shard import TEXTS, finished_shard, write_shard
 from instruct_jax.tasks.sources import Generated
 from instruct_jax.tasks.splits import NOTHING_HELD_OUT
-from instruct_jax.tasks.task_progress import TaskProgress
 from instruct_jax.text.chat import INSTRUCT
 from instruct_jax.text.templates import Template
 from instruct_jax.text.tokenizer import ByteTokenizer

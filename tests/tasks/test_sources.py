@@ -6,9 +6,9 @@ import pytest
 import seqio
 
 from instruct_jax.errors import InputError
+from instruct_jax.tasks.files.records import MalformedRow
 from instruct_jax.tasks.identity import function_identity
 from instruct_jax.tasks.instruct import plain
-from instruct_jax.tasks.records import MalformedRow
 from instruct_jax.tasks.sources import Generated, JsonLines
 
 ROWS = [

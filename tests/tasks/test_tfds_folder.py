@@ -13,10 +13,10 @@ import tensorflow_datasets as tfds
 from instruct_jax.artifacts.dataset import Dataset
 from instruct_jax.errors import InputError
 from instruct_jax.tasks import conversations
+from instruct_jax.tasks.files.records import MalformedRow
 from instruct_jax.tasks.formats import describe, read
 from instruct_jax.tasks.instruct import plain, text_features
 from instruct_jax.tasks.prepare import prepare
-from instruct_jax.tasks.records import MalformedRow
 from instruct_jax.tasks.tfds_folder import TfdsFolder
 from instruct_jax.text.chat import INSTRUCT
 
@@ -24,7 +24,7 @@ FEATURES = {
     "question": tfds.features.Text(),
     "answer": tfds.features.Text(),
     "label": tfds.features.ClassLabel(names=["no", "yes"]),
-    "options": tfds.features.Sequence(tfds.features.Text()),
+    "tags": tfds.features.Sequence(tfds.features.Text()),
     "passages": tfds.features.Sequence({"title": tfds.features.Text(), "n": tf.int64}),
     "about": {"place": tfds.features.Text(), "weights": tfds.features.Sequence(tf.float32)},
 }
@@ -35,7 +35,7 @@ def example(n):
         "question": f"qé{n}?" * (n % 3),
         "answer": f"a{n}",
         "label": n % 2,
-        "options": [f"o{k}" for k in range(n % 4)],
+        "tags": [f"o{k}" for k in range(n % 4)],
         "passages": [{"title": f"t{k}", "n": k} for k in range(n % 3)],
         "about": {"place": f"p{n}", "weights": [0.5] * (n % 2)},
     }

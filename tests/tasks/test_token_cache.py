@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from instruct_jax.tasks.token_cache import SUFFIX, Text, TokenCache, decode_text, encode_text, task_key, write_texts
+from instruct_jax.tasks.preparing.token_cache import SUFFIX, Text, TokenCache, decode_text, encode_text, task_key, write_texts
 from instruct_jax.text.chat import Rendered
 
 KEYS = [task_key("a"), task_key("b")]

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.workers import Crew, all_cores, untold
+from instruct_jax.tasks.preparing.workers import Crew, all_cores, untold
 
 
 def _square(item, tell):
@@ -63,7 +63,7 @@ def test_a_killed_worker_stops_the_work_with_one_line_and_no_wait(idle):
 
 _PARENT = """
 import sys, time
-from instruct_jax.tasks.workers import Crew, untold
+from instruct_jax.tasks.preparing.workers import Crew, untold
 
 def wait(item, tell):
     with open(f"{sys.argv[1]}/{item}", "w") as stream:

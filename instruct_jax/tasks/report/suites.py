@@ -10,7 +10,7 @@ from instruct_jax.artifacts.items import Item
 from instruct_jax.curation.overlap import Bounds, EvaluationText
 from instruct_jax.curation.words import composed, ngram_hashes, word_hashes, word_places, words
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.containers import open_container
+from instruct_jax.tasks.files.containers import open_container
 from instruct_jax.tasks.report.texts import Text
 
 OWN = "items/"

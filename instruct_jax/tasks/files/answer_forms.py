@@ -5,9 +5,9 @@ import json
 from typing import Any
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.dialogue_forms import joined
-from instruct_jax.tasks.row_form import Fields, RowForm, first_of, kind, listed, optional_text, said, text, with_system
-from instruct_jax.tasks.samples import Provenance, Sample
+from instruct_jax.tasks.files.dialogue_forms import joined
+from instruct_jax.tasks.files.row_form import Fields, RowForm, first_of, kind, listed, optional_text, said, text, with_system
+from instruct_jax.tasks.files.samples import Provenance, Sample
 from instruct_jax.text.conversation import Conversation, Message
 
 

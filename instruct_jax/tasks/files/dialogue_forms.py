@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.row_form import (
+from instruct_jax.tasks.files.row_form import (
     Fields,
     RowForm,
     first_of,
@@ -21,7 +21,7 @@ from instruct_jax.tasks.row_form import (
     tools,
     with_system,
 )
-from instruct_jax.tasks.samples import Provenance, Sample
+from instruct_jax.tasks.files.samples import Provenance, Sample
 from instruct_jax.text.conversation import Conversation, Message
 from instruct_jax.text.conversation_lines import line_conversation
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.row_form import Fields, RowForm, first_of, kind, listed, optional_text, text, with_system
-from instruct_jax.tasks.samples import Provenance, Sample
+from instruct_jax.tasks.files.row_form import Fields, RowForm, first_of, kind, listed, optional_text, text, with_system
+from instruct_jax.tasks.files.samples import Provenance, Sample
 from instruct_jax.text.conversation import Conversation, Message
 from instruct_jax.text.options import LETTERS, OptionStyle, letter
 

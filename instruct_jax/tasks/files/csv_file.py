@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.records import MalformedRow, RowFile, read_at
+from instruct_jax.tasks.files.records import MalformedRow, RowFile, read_at
 
 _LONGEST_VALUE = 1 << 30  # characters; Python's own limit of 131,072 is less than some documents have
 

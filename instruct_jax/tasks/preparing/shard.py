@@ -16,12 +16,12 @@ from instruct_jax.artifacts.manifest import file_sha256, write_json
 from instruct_jax.artifacts.records import Row
 from instruct_jax.data.packing import Segment, pack
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.counts import TaskCounts
-from instruct_jax.tasks.opening import OpenPreparation
 from instruct_jax.tasks.order import Draw
-from instruct_jax.tasks.rendering import in_chunks
-from instruct_jax.tasks.token_cache import Text, encode_text, write_texts
-from instruct_jax.tasks.workers import untold
+from instruct_jax.tasks.preparing.counts import TaskCounts
+from instruct_jax.tasks.preparing.opening import OpenPreparation
+from instruct_jax.tasks.preparing.rendering import in_chunks
+from instruct_jax.tasks.preparing.token_cache import Text, encode_text, write_texts
+from instruct_jax.tasks.preparing.workers import untold
 
 TEXTS = np.dtype(
     [

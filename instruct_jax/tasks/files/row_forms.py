@@ -3,11 +3,11 @@
 import difflib
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.answer_forms import Checkable, Seeds, VerifiableInstructions, WorkedAnswer
-from instruct_jax.tasks.choice_form import MultipleChoice
-from instruct_jax.tasks.dialogue_forms import Alpaca, ConversationLine, Messages, PlainText, PromptCompletion, ShareGpt
-from instruct_jax.tasks.preference_forms import ImplicitPreference, Preference, Unpaired
-from instruct_jax.tasks.row_form import RowForm
+from instruct_jax.tasks.files.answer_forms import Checkable, Seeds, VerifiableInstructions, WorkedAnswer
+from instruct_jax.tasks.files.choice_form import MultipleChoice
+from instruct_jax.tasks.files.dialogue_forms import Alpaca, ConversationLine, Messages, PlainText, PromptCompletion, ShareGpt
+from instruct_jax.tasks.files.preference_forms import ImplicitPreference, Preference, Unpaired
+from instruct_jax.tasks.files.row_form import RowForm
 
 # A row of preferences may repeat its chosen dialogue as messages, and one with a label is a prompt with a completion too:
 # whoever took such a row for the more general form would train on answers that were rejected.

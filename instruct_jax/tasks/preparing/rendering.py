@@ -9,11 +9,11 @@ import numpy as np
 
 from instruct_jax.data.packing import Segment
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.counts import TaskCounts
 from instruct_jax.tasks.examples import Example, Examples
+from instruct_jax.tasks.files.records import MalformedRow
 from instruct_jax.tasks.order import Draw
-from instruct_jax.tasks.records import MalformedRow
-from instruct_jax.tasks.token_cache import Text
+from instruct_jax.tasks.preparing.counts import TaskCounts
+from instruct_jax.tasks.preparing.token_cache import Text
 from instruct_jax.text.chat import Rendered, render_rows
 from instruct_jax.text.conversation import ChatTemplate, Conversation
 from instruct_jax.text.overflow import fit

@@ -10,7 +10,7 @@ from typing import Any
 import fsspec
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.scratch import scratch_file
+from instruct_jax.tasks.files.scratch import scratch_file
 
 _INSTALL = {
     "gs": "gcsfs",

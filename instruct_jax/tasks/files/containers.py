@@ -7,11 +7,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.arrow_files import ARROW_FILE, ARROW_STREAM, PARQUET, ArrowFile, ParquetFile
-from instruct_jax.tasks.csv_file import CsvFile
-from instruct_jax.tasks.packed_files import unpacked
-from instruct_jax.tasks.places import Place, places
-from instruct_jax.tasks.records import ArrayFile, FileRecords, LineFile, RowFile
+from instruct_jax.tasks.files.arrow_files import ARROW_FILE, ARROW_STREAM, PARQUET, ArrowFile, ParquetFile
+from instruct_jax.tasks.files.csv_file import CsvFile
+from instruct_jax.tasks.files.packed_files import unpacked
+from instruct_jax.tasks.files.places import Place, places
+from instruct_jax.tasks.files.records import ArrayFile, FileRecords, LineFile, RowFile
 
 _SUFFIXES = (".parquet", ".arrow", ".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 _PACKINGS = (".gz", ".zst", ".zstd")

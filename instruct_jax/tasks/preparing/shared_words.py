@@ -9,9 +9,9 @@ from instruct_jax.artifacts.items import Item
 from instruct_jax.curation.overlap import ContaminationIndex
 from instruct_jax.errors import InputError
 from instruct_jax.progress import progress
-from instruct_jax.tasks.opening import OpenPreparation
+from instruct_jax.tasks.files.records import MalformedRow
 from instruct_jax.tasks.order import Draw
-from instruct_jax.tasks.records import MalformedRow
+from instruct_jax.tasks.preparing.opening import OpenPreparation
 from instruct_jax.tasks.report.suites import OWN, own_suites
 from instruct_jax.tasks.report.texts import Text
 from instruct_jax.text.conversation import Conversation

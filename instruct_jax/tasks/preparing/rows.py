@@ -9,13 +9,13 @@ from rich.console import Console
 
 from instruct_jax.errors import InputError
 from instruct_jax.progress import say
-from instruct_jax.tasks.counts import NUMBERS, TaskCounts
 from instruct_jax.tasks.examples import instruct_of
-from instruct_jax.tasks.opening import OpenPreparation
+from instruct_jax.tasks.preparing.counts import NUMBERS, TaskCounts
+from instruct_jax.tasks.preparing.opening import OpenPreparation
+from instruct_jax.tasks.preparing.shard import ShardResult, Told, finished_shard, rows_file, texts_file, write_shard
+from instruct_jax.tasks.preparing.task_progress import TaskProgress
+from instruct_jax.tasks.preparing.workers import Crew
 from instruct_jax.tasks.prompts import PromptSettings
-from instruct_jax.tasks.shard import ShardResult, Told, finished_shard, rows_file, texts_file, write_shard
-from instruct_jax.tasks.task_progress import TaskProgress
-from instruct_jax.tasks.workers import Crew
 
 
 def write_rows(opened: OpenPreparation, folder: Path, workers: int, console: Console) -> list[ShardResult]:

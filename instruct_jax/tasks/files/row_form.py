@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.samples import Provenance, Sample
+from instruct_jax.tasks.files.samples import Provenance, Sample
 from instruct_jax.text.conversation import Conversation, Message, conversation_of
 
 Fields = Mapping[str, Any]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.row_form import Fields, RowForm, first_of, said, shared_turns, text, truth, untrained, with_system
-from instruct_jax.tasks.samples import Provenance, Sample
+from instruct_jax.tasks.files.row_form import Fields, RowForm, first_of, said, shared_turns, text, truth, untrained, with_system
+from instruct_jax.tasks.files.samples import Provenance, Sample
 from instruct_jax.text.conversation import Conversation, Message
 
 _PROMPTS = ("prompt", "question", "instruction", "query", "input")

@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import seqio
 
-from instruct_jax.tasks.counts import TaskCounts
 from instruct_jax.tasks.examples import Examples, InstructionExamples, TokenExamples, open_examples, open_records
 from instruct_jax.tasks.instruct import Instruct
 from instruct_jax.tasks.mixing import Allotment, TaskShape, allot
 from instruct_jax.tasks.mixture import MixtureTask
 from instruct_jax.tasks.order import Draw, Order
-from instruct_jax.tasks.preparation import Preparation
+from instruct_jax.tasks.preparing.counts import TaskCounts
+from instruct_jax.tasks.preparing.preparation import Preparation
+from instruct_jax.tasks.preparing.rendering import Renderer
+from instruct_jax.tasks.preparing.token_cache import Text, TokenCache, task_key
+from instruct_jax.tasks.preparing.workers import Crew, untold
 from instruct_jax.tasks.prompted import check_supported
-from instruct_jax.tasks.rendering import Renderer
 from instruct_jax.tasks.sources import RecordSource
-from instruct_jax.tasks.token_cache import Text, TokenCache, task_key
 from instruct_jax.tasks.worded_records import WordedRecords
-from instruct_jax.tasks.workers import Crew, untold
 
 _MEASURED = 128  # examples of a task whose mean stands for all
 

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.json_array import element_ends
+from instruct_jax.tasks.files.json_array import element_ends
 
 
 class MalformedRow(InputError):

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.scratch import scratch_file, version_of
+from instruct_jax.tasks.files.scratch import scratch_file, version_of
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 

@@ -13,8 +13,8 @@ import pyarrow.parquet
 
 from instruct_jax.artifacts.manifest import file_sha256
 from instruct_jax.errors import InputError
-from instruct_jax.tasks.records import MalformedRow, RowFile
-from instruct_jax.tasks.scratch import scratch_file, version_of
+from instruct_jax.tasks.files.records import MalformedRow, RowFile
+from instruct_jax.tasks.files.scratch import scratch_file, version_of
 
 ARROW_FILE, ARROW_STREAM, PARQUET = b"ARROW1", b"\xff\xff\xff\xff", b"PAR1"
 _ROWS_PER_BATCH = 1_000

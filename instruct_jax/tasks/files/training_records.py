@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from instruct_jax.tasks.files.records import MalformedRow, Records
 from instruct_jax.tasks.formats import Samples
-from instruct_jax.tasks.records import MalformedRow, Records
 from instruct_jax.text.conversation import Message
 
 VERSION = 1  # raise it when the same files would give other records

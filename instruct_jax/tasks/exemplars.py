@@ -5,6 +5,7 @@ exemplar (5.8 % of prompts at 16 shots from 250 rows). Here a candidate is compa
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from instruct_jax.text.templates import Instance, Template
 _WHOLE = 4_096
 _TRIES, _TRIES_PER_SHOT = 64, 16
 _ENDLESS = 1 << 40
+_MOST_KNOWN = 1 << 18  # records whose signs are remembered, about 60 MB
 
 
 class Exemplars:
@@ -37,6 +39,7 @@ class Exemplars:
     def __init__(self, records: Records, template_field: str | None, source_field: str | None):
         self._records, self._template_field, self._source_field = records, template_field, source_field
         self._places: dict[str, np.ndarray] | None = None
+        self._known: dict[tuple[str, int], tuple[bytes, ...]] = {}
 
     def draw(
         self,
@@ -57,19 +60,42 @@ class Exemplars:
           suits: whether a record may be an exemplar at all.
           key: decides the draw: the query's identity, seed and epoch.
         """
-        exclude = _Twins(self._source_field, template)
-        exclude.add(query)
+        met = set(self._signs(query, template))
         found: list[Instance] = []
         for index in self._candidates(template, shots, key) if shots else ():
+            signs = self._known.get((template.id, index))
+            if signs is not None and not met.isdisjoint(signs):  # most of a wording may be of one source: no need to read it
+                continue
             try:
                 record = self._records[index]
-                if suits(record) and exclude.add(record):
+                if signs is None:
+                    signs = self._remembered(index, record, template)
+                if suits(record) and met.isdisjoint(signs):
+                    met.update(signs)
                     found.append(words(record))
             except InputError:  # a broken record stops the preparation, or is counted, when it is drawn to be asked itself
                 continue
             if len(found) == shots:
                 break
         return found
+
+    def _remembered(self, index: int, record: Mapping[str, Any], template: Template) -> tuple[bytes, ...]:
+        if len(self._known) == _MOST_KNOWN:
+            self._known.clear()
+        signs = self._known[template.id, index] = self._signs(record, template)
+        return signs
+
+    def _signs(self, record: Mapping[str, Any], template: Template) -> tuple[bytes, ...]:
+        """What a record shares with its twins: any one of these."""
+        # In the plainest words: a shuffled style would tell two orders of the same options apart.
+        asked = template.apply(record)
+        signs = [
+            ["words", asked.prompt, None if template.original_task else asked.response],
+            ["fields", json.dumps(record, sort_keys=True)],
+        ]
+        if self._source_field is not None:
+            signs.append(["source", str(record.get(self._source_field))])
+        return tuple(hashlib.blake2b(json.dumps(sign).encode(), digest_size=16).digest() for sign in signs)
 
     def _candidates(self, template: Template, shots: int, key: str) -> Iterator[int]:
         """Places to try, none twice."""
@@ -98,28 +124,6 @@ class Exemplars:
                     continue
             self._places = {one: np.array(found, np.int64) for one, found in places.items()}
         return self._places.get(name, np.zeros(0, np.int64))
-
-
-class _Twins:
-    """Records met so far for one query, to tell a twin of any of them."""
-
-    def __init__(self, source_field: str | None, template: Template):
-        self._source_field, self._template = source_field, template
-        self._records: list[Mapping[str, Any]] = []
-        self._seen: set[tuple[str, Any]] = set()
-
-    def add(self, record: Mapping[str, Any]) -> bool:
-        """Remember a record; False for one that is a twin of an earlier one."""
-        # In the plainest words: a shuffled style would tell two orders of the same options apart.
-        asked = self._template.apply(record)
-        signs = {("words", asked.prompt if self._template.original_task else (asked.prompt, asked.response))}
-        if self._source_field is not None:
-            signs.add(("source", str(record.get(self._source_field))))
-        if signs & self._seen or any(record == other for other in self._records):
-            return False
-        self._seen |= signs
-        self._records.append(record)
-        return True
 
 
 def within_budget(

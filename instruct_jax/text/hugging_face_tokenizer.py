@@ -75,6 +75,8 @@ class HuggingFaceTokenizer(Tokenizer):
         for continued, tokenizer in ((False, self._beginning), (True, self._continuing)):
             for ranged, encode in ((False, tokenizer.encode_batch_fast), (True, tokenizer.encode_batch)):
                 chosen = [i for i, piece in enumerate(pieces) if piece.continued == continued and bool(piece.ranges) == ranged]
+                if not chosen:
+                    continue
                 marked = [self._between_marks(pieces[i]) for i in chosen]
                 encodings = encode([left + pieces[i].text + right for i, (left, right) in zip(chosen, marked, strict=True)])
                 for i, (left, right), encoding in zip(chosen, marked, encodings, strict=True):

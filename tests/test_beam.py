@@ -23,6 +23,7 @@ SMALL = (
     "--gin.ITEMS_PER_TEMPLATE=1",
     "--gin.TEXT_ITEMS=3",
     "--gin.EXAMPLES_PER_SHARD=250",
+    "--gin.WORKERS=1",  # a process in which Beam has run holds threads of its own, and must not be forked
 )
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 RECIPE = "gin_configs/recipes/mixed_prepare.gin"
 VOCABULARY = 8_192
-SAMPLED_EVERY = 0.2  # seconds
+SAMPLED_EVERY = 3.0  # seconds: to be told its share, a process is stopped for a while
 
 TRL = """
 import json, sys, time

@@ -250,6 +250,7 @@ BAD = [
     ("alpaca", {"instruction": "a", "output": 1}, "field 'output': expected text, got a number"),
     ("alpaca", {"instruction": "a"}, "no field 'output' or 'response'; it has: instruction"),
     ("prompt_completion", {"prompt": ["a"], "completion": "b"}, "field 'prompt', message 0: expected an object"),
+    ("prompt_completion", {"prompt": 3, "completion": "b"}, "field 'prompt': expected text, or a list of messages, got a number"),
     ("preference", {"prompt": "a", "chosen": "b", "rejected": "b"}, "field 'chosen': expected an answer of its own at the end"),
     ("preference", {"prompt": "a", "chosen": "b"}, "no field 'rejected'"),
     ("implicit_preference", {"chosen": "b", "rejected": "c"}, "begin with the same prompt and end in different answers"),

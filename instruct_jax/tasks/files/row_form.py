@@ -155,6 +155,8 @@ def said(fields: Fields, name: str, role: str) -> tuple[Message, ...]:
     value = fields.get(first_of(fields, [name]))
     if isinstance(value, str) and not value.lstrip().startswith('[{"role"'):
         return (Message(role, value),)
+    if not isinstance(value, str | list | Mapping):
+        raise InputError(f"field {name!r}: expected text, or a list of messages, got {kind(value)}")
     return messages(listed(fields, name), name)
 
 
